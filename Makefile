@@ -1,0 +1,40 @@
+# Every target a developer or CI needs. `make help` prints them.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up down status test check format lock clean
+
+help: ## print this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+$(STAMP): requirements/runtime.lock requirements/dev.lock pyproject.toml sdk/pyproject.toml
+	@echo "setting up $(VENV) (hash-checked packages; a minute or two the first time)"
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is %d.%d" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-index --no-deps --no-build-isolation -e sdk -e .
+	@touch $@
+
+setup: $(STAMP) ## install everything into .venv
+
+check: $(STAMP) ## ruff, mypy --strict, unit and architecture tests: fast enough for every save
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/pytest -q tests/unit tests/architecture
+
+format: $(STAMP) ## let ruff format and fix the tree
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-annotate --excludes requirements/own-packages.txt
+lock: ## resolve requirements/*.lock anew (needs uv on the PATH)
+	$(LOCK) pyproject.toml --extra local -o requirements/runtime.lock
+	$(LOCK) pyproject.toml --extra local --extra dev -c requirements/runtime.lock -o requirements/dev.lock
+
+clean: ## remove what the build made (not .local, the stack's data)
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache

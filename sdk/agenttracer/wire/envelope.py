@@ -1,0 +1,47 @@
+"""What carries events: the batch that a producer posts, the record that lies in the topic, and the rules of versions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from agenttracer.wire.events import Event, Name, RequiredName, TimeUs
+
+VERSION: Final = "1.0"
+SUPPORTED: Final = "1.x"
+BATCH_MAX_EVENTS: Final = 5_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Producer:
+    """Who speaks: one tracer in one process. `id` is random and new in every process."""
+
+    id: Name
+    agent: RequiredName
+    agent_version: RequiredName
+    sdk: Name | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """The body of `POST /v1/events`: events of any number of runs of one producer."""
+
+    v: str
+    producer: Producer
+    events: Sequence[Event]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """The value of one Kafka message: the events of **one** run out of one batch. `received_at` is the gateway's clock, in us."""
+
+    v: str
+    project: Name
+    producer: Producer
+    received_at: TimeUs
+    events: Sequence[Event]
+
+
+def supports(version: str) -> bool:
+    """Whether this reader may read `version`: any minor version of major version 1."""
+    major, dot, minor = version.partition(".")
+    return major == "1" and dot == "." and minor.isascii() and minor.isdigit() and len(minor) <= 4  # noqa: PLR2004 - form.VERSION_PATTERN

@@ -1,0 +1,172 @@
+"""The events of the contract: one frozen dataclass a kind, told apart by the literal tag in the JSON member `type`.
+
+Units: every time is an integer of microseconds since 1970-01-01 UTC, every duration an integer of microseconds.
+Field constraints stand in the annotations as `Form` and `Range`; every validator is built from them, none repeats them.
+
+Sequenced events (`seq`) are counted by `RunFinished.emitted`. `RunHeartbeat` and `EventsDropped` are not: both carry
+running totals or the latest time, so that repeating or reordering them changes nothing.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar, Final, Literal
+
+from agenttracer.wire import form
+from agenttracer.wire.vocabulary import DropReason, FailureType, RunEnd, StepKind, StepStatus
+
+SECOND_US: Final = 1_000_000
+TIME_MIN_US: Final = 946_684_800 * SECOND_US  # 2000-01-01: earlier is a broken clock, not an agent
+TIME_MAX_US: Final = 4_102_444_800 * SECOND_US  # 2100-01-01
+DURATION_MAX_US: Final = 366 * 86_400 * SECOND_US
+INT64_MIN: Final = -(2**63)
+INT64_MAX: Final = 2**63 - 1
+COUNT_MAX: Final = 2**31 - 1
+METADATA_MAX_KEYS: Final = 32
+RUN_SCOPE_ID: Final = "0" * 16
+"""Failure id of a run's own failure, outside any step. OTLP forbids an all-zero span id, so no step can have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A string of a bounded form: `check` says whether it fits, `rule` is the code a refusal carries."""
+
+    rule: str
+    check: Callable[[str], bool]
+    max_chars: int
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """An integer from `low` to `high`, both included."""
+
+    low: int
+    high: int
+
+
+Name = Annotated[str, Form("name", form.is_name, 64)]
+RequiredName = Annotated[str, Form("name", form.is_required_name, 64)]
+Code = Annotated[str, Form("code", form.is_code, 64)]
+RunId = Annotated[str, Form("run_id", form.is_run_id, 36)]
+StepId = Annotated[str, Form("step_id", form.is_step_id, 16)]
+Fingerprint = Annotated[str, Form("fingerprint", form.is_fingerprint, 32)]
+TimeUs = Annotated[int, Range(TIME_MIN_US, TIME_MAX_US)]
+DurationUs = Annotated[int, Range(0, DURATION_MAX_US)]
+Count = Annotated[int, Range(0, COUNT_MAX)]
+Attempt = Annotated[int, Range(1, 10_000)]
+HttpStatus = Annotated[int, Range(100, 599)]
+Errno = Annotated[int, Range(0, 65_535)]
+Seconds = Annotated[int, Range(1, 31 * 86_400)]
+
+MetadataValue = bool | int | float | str
+"""bool, int64, finite float, or a label (the form of a name)."""
+Metadata = Mapping[str, MetadataValue]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What is known of an error without its content. `error_class` is a class's name, never its message."""
+
+    error_class: Name | None = None
+    error_code: Name | None = None
+    http_status: HttpStatus | None = None
+    errno: Errno | None = None
+    retry_after_s: Count | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted:
+    """A run began. Who runs stands in the batch's `Producer`."""
+
+    type: ClassVar[Literal["run_started"]] = "run_started"
+    run_id: RunId
+    seq: Count
+    started_at: TimeUs
+    parent_run_id: RunId | None = None
+    parent_step_id: StepId | None = None
+    abandon_after_s: Seconds | None = None
+    """Silence after which the run counts as abandoned; the producer promises to be heard from more often than that."""
+    metadata: Metadata = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFinished:
+    """A step ended, well or not. `seq` was given when it began, so steps of a run order by (started_at, seq, step_id)."""
+
+    type: ClassVar[Literal["step_finished"]] = "step_finished"
+    run_id: RunId
+    seq: Count
+    step_id: StepId
+    kind: StepKind
+    name: RequiredName
+    started_at: TimeUs
+    duration_us: DurationUs
+    status: StepStatus
+    parent_step_id: StepId | None = None
+    attempt: Attempt = 1
+    evidence: Evidence | None = None
+    metadata: Metadata = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureRecorded:
+    """The agent's own code said what failed.
+
+    The first failure recorded in a step has the step's id as its `failure_id` (`RUN_SCOPE_ID` outside any step), so that it
+    replaces what classification would find for the same step. Further ones have ids of their own.
+    """
+
+    type: ClassVar[Literal["failure_recorded"]] = "failure_recorded"
+    run_id: RunId
+    seq: Count
+    failure_id: StepId
+    occurred_at: TimeUs
+    failure_type: FailureType
+    failure_code: Code
+    step_id: StepId | None = None
+    attempt: Attempt | None = None
+    message_chars: Count | None = None
+    message_fingerprint: Fingerprint | None = None
+    evidence: Evidence | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFinished:
+    """A run ended. `emitted` counts the run's sequenced events of this producer, this one included."""
+
+    type: ClassVar[Literal["run_finished"]] = "run_finished"
+    run_id: RunId
+    seq: Count
+    ended_at: TimeUs
+    status: RunEnd
+    emitted: Count
+    evidence: Evidence | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunHeartbeat:
+    """A long run is still alive."""
+
+    type: ClassVar[Literal["run_heartbeat"]] = "run_heartbeat"
+    run_id: RunId
+    at: TimeUs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventsDropped:
+    """How many of a run's sequenced events this producer has given up so far for one reason: a running total."""
+
+    type: ClassVar[Literal["events_dropped"]] = "events_dropped"
+    run_id: RunId
+    reason: DropReason
+    total: Count
+
+
+Event = RunStarted | StepFinished | FailureRecorded | RunFinished | RunHeartbeat | EventsDropped
+EVENT_KINDS: Final[tuple[type[Event], ...]] = (
+    RunStarted,
+    StepFinished,
+    FailureRecorded,
+    RunFinished,
+    RunHeartbeat,
+    EventsDropped,
+)
