@@ -22,7 +22,7 @@ _NAME = re.compile(NAME_PATTERN)
 _CODE = re.compile(CODE_PATTERN)
 _METADATA_KEY = re.compile(METADATA_KEY_PATTERN)
 _RUN_ID = re.compile(RUN_ID_PATTERN)
-_STEP_ID = re.compile(STEP_ID_PATTERN)
+_HEX_DIGITS = "0123456789abcdef"
 _FINGERPRINT = re.compile(FINGERPRINT_PATTERN)
 
 
@@ -55,6 +55,7 @@ def names_content(key: str) -> bool:
     return not CONTENT_WORDS.isdisjoint(key.split("."))
 
 
+@lru_cache(maxsize=4_096)
 def is_run_id(value: str) -> bool:
     """Whether `value` is a UUID in its canonical lower-case form."""
     return _RUN_ID.fullmatch(value) is not None
@@ -62,7 +63,7 @@ def is_run_id(value: str) -> bool:
 
 def is_step_id(value: str) -> bool:
     """Whether `value` is 64 bits as 16 lower-case hex digits."""
-    return _STEP_ID.fullmatch(value) is not None
+    return len(value) == 16 and not value.strip(_HEX_DIGITS)  # noqa: PLR2004 - STEP_ID_PATTERN, at a third of its cost
 
 
 def is_fingerprint(value: str) -> bool:

@@ -1,0 +1,87 @@
+"""Structured logs that cannot carry content: one JSON object a line, made only from what is known to be safe.
+
+Our own lines are an event name and fields of numbers, booleans and names. Lines of libraries keep their logger, level and
+the unfilled template of their message: its arguments may hold values of users. Exceptions are class names and code
+positions, never messages: asyncpg, for one, puts row values into them.
+"""
+
+import json
+import logging
+import sys
+import traceback
+from typing import Final
+
+from agenttracer.wire import form
+
+_FIELDS: Final = "agenttracer_fields"
+
+
+class Log:
+    """A service's log. `log.warning("produce_failed", partition=3, error_class="KafkaTimeoutError")`."""
+
+    def __init__(self, service: str) -> None:
+        self._logger = logging.getLogger(f"agenttracer.{service}")
+
+    def debug(self, event: str, **fields: object) -> None:
+        """Detail for whoever looks for a cause."""
+        self._write(logging.DEBUG, event, fields)
+
+    def info(self, event: str, **fields: object) -> None:
+        """Something expected that ops want to see."""
+        self._write(logging.INFO, event, fields)
+
+    def warning(self, event: str, **fields: object) -> None:
+        """Something degraded that heals by itself."""
+        self._write(logging.WARNING, event, fields)
+
+    def error(self, event: str, **fields: object) -> None:
+        """Something that somebody must look at."""
+        self._write(logging.ERROR, event, fields)
+
+    def _write(self, level: int, event: str, fields: dict[str, object]) -> None:
+        if self._logger.isEnabledFor(level):
+            self._logger.log(level, event, extra={_FIELDS: fields})
+
+
+def error_class(error: BaseException) -> str:
+    """What may be said of an exception: the name of its class."""
+    return type(error).__name__
+
+
+def configure(level: str = "INFO") -> None:
+    """Send all logging of this process to standard error as JSON lines."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(ContentFreeFormatter())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.captureWarnings(capture=True)
+
+
+class ContentFreeFormatter(logging.Formatter):
+    """Renders a log record from its safe parts alone."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One JSON object, without a line break."""
+        line: dict[str, object] = {
+            "at": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03d}",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": record.msg if isinstance(record.msg, str) else type(record.msg).__name__,
+        }
+        for name, value in getattr(record, _FIELDS, {}).items():
+            line[name] = _safe(value)
+        if record.exc_info and record.exc_info[1] is not None:
+            line["error_class"] = error_class(record.exc_info[1])
+            line["positions"] = _positions(record.exc_info[1])
+        return json.dumps(line, separators=(",", ":"))
+
+
+def _safe(value: object) -> object:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = str(value)
+    return text if form.is_name(text) or form.is_run_id(text) else "(not a name)"
+
+
+def _positions(error: BaseException) -> list[str]:
+    frames = traceback.extract_tb(error.__traceback__)[-6:]
+    return [f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in frames]
