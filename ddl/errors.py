@@ -1,0 +1,34 @@
+"""What can stand in the way of a migration.
+
+MigrationError
+├── OldPostgresError        the server is too old
+├── NewerStoreError         the store was migrated by a newer release
+└── ChangedMigrationError   an applied file was edited
+"""
+
+
+class MigrationError(Exception):
+    """The store was not changed; the message says what to do."""
+
+
+class OldPostgresError(MigrationError):
+    """The server's major version is below what the workers' SQL needs."""
+
+    def __init__(self, *, found: int, needed: int) -> None:
+        super().__init__(f"PostgreSQL {needed} or newer is needed, this server is {found}: upgrade it or point to another")
+
+
+class NewerStoreError(MigrationError):
+    """The store has a migration that this release does not know."""
+
+    def __init__(self, *, version: int) -> None:
+        super().__init__(f"the store has migration {version:04d}, which this release does not know: use a newer release")
+
+
+class ChangedMigrationError(MigrationError):
+    """A migration file is not what was applied."""
+
+    def __init__(self, *, version: int, name: str) -> None:
+        super().__init__(
+            f"migration {version:04d} {name} was changed after it was applied: restore the file, add a new one instead"
+        )
