@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any, Final, cast
 
 import msgspec
+
 from agenttracer.wire import events as wire
 from agenttracer.wire import form, reader
 from agenttracer.wire.envelope import BATCH_MAX_EVENTS, Batch, Producer, Record, supports

@@ -1,0 +1,1 @@
+"""Kafka in, Postgres out: assembles ordered runs, classifies failures, and upserts both with the offsets they cover."""

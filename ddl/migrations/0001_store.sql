@@ -23,7 +23,7 @@ CREATE TABLE runs (
     parent_run_id uuid,
     parent_step_id text COLLATE "C",
     abandon_after_s integer,
-    metadata jsonb,
+    metadata json,  -- canonical text, kept as it was written, so that equal events have equal rows
     -- The winning end: greatest (ended_at, end_digest).
     ended_at timestamptz,
     end_digest bigint,
@@ -49,7 +49,10 @@ CREATE TABLE runs (
     started_at timestamptz NOT NULL GENERATED ALWAYS AS (coalesce(declared_started_at, first_event_at)) STORED,
     status text COLLATE "C" NOT NULL GENERATED ALWAYS AS (coalesce(end_status, 'running')) STORED,
     latency_us bigint GENERATED ALWAYS AS (
-        greatest(0, (extract(epoch FROM ended_at - coalesce(declared_started_at, first_event_at)) * 1000000)::bigint)
+        -- greatest() would make 0 of the null that an open run has
+        CASE WHEN ended_at IS NOT NULL
+             THEN greatest(0, (extract(epoch FROM ended_at - coalesce(declared_started_at, first_event_at)) * 1000000)::bigint)
+        END
     ) STORED,
     PRIMARY KEY (project, run_id)
 );
@@ -81,10 +84,11 @@ CREATE TABLE steps (
     agent text COLLATE "C" NOT NULL,
     agent_version text COLLATE "C" NOT NULL,
     parent_step_id text COLLATE "C",
+    cause_step_id text COLLATE "C",
     error_class text COLLATE "C",
     error_code text COLLATE "C",
     retry_after_s integer,
-    metadata jsonb,
+    metadata json,  -- canonical text, kept as it was written, so that equal events have equal rows
     PRIMARY KEY (project, run_id, step_id, started_at)
 ) PARTITION BY RANGE (started_at);
 CREATE TABLE steps_default PARTITION OF steps DEFAULT;

@@ -104,6 +104,8 @@ class StepFinished:
     parent_step_id: StepId | None = None
     attempt: Attempt = 1
     evidence: Evidence | None = None
+    cause_step_id: StepId | None = None
+    """The nested step whose error passed through this one. The failure is that step's; this one was only on its way."""
     metadata: Metadata = field(default_factory=dict)
 
 
@@ -140,6 +142,8 @@ class RunFinished:
     status: RunEnd
     emitted: Count
     evidence: Evidence | None = None
+    cause_step_id: StepId | None = None
+    """The step whose error ended the run, if it came out of a step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

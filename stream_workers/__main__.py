@@ -1,0 +1,147 @@
+"""A worker process: settings → parts → run until SIGTERM. `python -m stream_workers`."""
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import suppress
+from typing import Any, Final
+
+import uvicorn
+from aiokafka.errors import KafkaError
+from fastapi import FastAPI
+from pydantic import ValidationError
+
+from servicekit.health import health_router
+from servicekit.logs import Log, configure, error_class
+from stream_workers.app import assigned, create_app
+from stream_workers.batch import Topic
+from stream_workers.brake import PoisonBrake
+from stream_workers.decode import Reader
+from stream_workers.ingest import EXIT_UNEXPECTED, Ingest
+from stream_workers.ledger import Ledger
+from stream_workers.metrics import Metrics
+from stream_workers.postgres import PostgresStore
+from stream_workers.settings import Settings
+from stream_workers.topic import find_topic
+from stream_workers.watch import Watch
+from stream_workers.write import Writer
+
+EXIT_SETTINGS: Final = 78  # EX_CONFIG
+_TOPIC_PAUSE_S: Final = 0.5
+_log = Log("worker")
+
+
+class Worker:
+    """The parts of one process and how they hang together."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.app: Any = None
+        self.store = PostgresStore(settings.postgres_dsn.get_secret_value(), transaction_timeout_s=settings.transaction_timeout_s)
+
+    async def run(self, stop: asyncio.Event) -> int:
+        """Work until `stop`; answers the exit code."""
+        topic = await self._topic(stop)
+        if topic is None:
+            return 0
+        ingest, watch = self._assemble(topic)
+        pipeline = [asyncio.create_task(ingest.run()), asyncio.create_task(watch.run())]
+        await self.app.start()
+        _log.info("worker_started", topic=topic.name, topic_id=topic.id)
+        crashed = asyncio.create_task(self.app.wait_until_stopped())
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({crashed, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        code = 0 if stop.is_set() else EXIT_UNEXPECTED
+        await self._stop(code, [*pipeline, crashed, stopping])
+        return code
+
+    async def readiness(self) -> str | None:
+        """Ready once Kafka has given this process its place in the group."""
+        if self.app is None:
+            return "topic_not_found"
+        if not self.app.started or self.app.rebalancing:
+            return "joining_group"
+        return None if assigned(self.app) or self.app.unassigned else "joining_group"
+
+    def _assemble(self, topic: Topic) -> tuple[Ingest, Watch]:
+        settings = self.settings
+        brake = PoisonBrake(max_share=settings.dead_letter_max_share, max_in_a_row=settings.dead_letter_max_in_a_row)
+        ledger = Ledger(self.store, topic)
+        key = settings.dead_letter_key
+        ingest = Ingest(
+            Writer(self.store, topic, self.metrics, retry_max_s=settings.retry_max_s, brake=brake),
+            Reader(key.get_secret_value().encode() if key else None),
+            ledger,
+            self.metrics,
+            batch_max_rows=settings.batch_max_rows,
+            batch_max_wait_s=settings.batch_max_wait_s,
+            buffer_max_chunks=settings.buffer_max_chunks,
+        )
+        self.app = create_app(settings, ingest, ledger)
+        return ingest, Watch(self.app, self.store, topic, self.metrics, stuck_after_s=settings.stuck_after_s)
+
+    async def _topic(self, stop: asyncio.Event) -> Topic | None:
+        """The topic, waited for as long as it takes; None when told to stop meanwhile."""
+        while not stop.is_set():
+            try:
+                topic = await find_topic(self.settings.kafka_bootstrap, self.settings.topic)
+            except (KafkaError, OSError) as error:
+                _log.warning("kafka_away", error_class=error_class(error))
+            else:
+                if topic is not None:
+                    return topic
+                _log.warning("topic_not_found", topic=self.settings.topic)
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(stop.wait(), _TOPIC_PAUSE_S)
+        return None
+
+    async def _stop(self, code: int, tasks: list[asyncio.Task[Any]]) -> None:
+        _log.info("worker_stopping", code=code)
+        try:
+            # Faust waits without limit for what is in flight; with the store away that would be for ever.
+            await asyncio.wait_for(self.app.stop(), self.settings.stop_grace_s)
+        except TimeoutError:
+            _log.warning("stop_grace_over", grace_s=self.settings.stop_grace_s)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.store.close()
+
+
+async def serve(settings: Settings) -> int:
+    """Run the worker and its health pages until SIGTERM or SIGINT."""
+    worker, stop = Worker(settings), asyncio.Event()
+    pages = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    pages.include_router(health_router(readiness=worker.readiness, registry=worker.metrics.registry))
+    config = uvicorn.Config(pages, host=settings.host, port=settings.port, access_log=False, log_config=None, lifespan="off")
+    server = uvicorn.Server(config)
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]  # the signals are the worker's
+    serving = asyncio.create_task(server._serve())  # noqa: SLF001 - `serve` would take the signals for itself
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    code = await worker.run(stop)
+    server.should_exit = True
+    await serving
+    return code
+
+
+def main() -> int:
+    """Entry point. Answers the exit code: 0 told to stop, 65 too many dead letters, 70 unexpected, 71 stuck, 78 settings."""
+    try:
+        settings = Settings()  # type: ignore[call-arg]  # filled from the environment
+    except ValidationError as error:
+        for problem in error.errors(include_input=False, include_context=False, include_url=False):
+            name = "_".join(str(part) for part in problem["loc"]).upper()
+            print(f"AGENTTRACER_WORKER_{name}: {problem['msg']}", file=sys.stderr)  # noqa: T201 - logging needs settings first
+        return EXIT_SETTINGS
+    configure(settings.log_level)
+    return asyncio.run(serve(settings))
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stderr.flush()
+    os._exit(code)  # Faust leaves threads behind that would keep a finished process alive

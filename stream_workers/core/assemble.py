@@ -1,0 +1,181 @@
+"""Records to a batch of rows, each key once, sorted: what one transaction writes. Pure; the order of records cannot matter."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from agenttracer.wire.envelope import Record
+from agenttracer.wire.events import (
+    EventsDropped,
+    FailureRecorded,
+    RunFinished,
+    RunHeartbeat,
+    RunStarted,
+    StepFinished,
+)
+from stream_workers.core.rows import FailureRow, LossRow, StepRow, settle
+from stream_workers.core.run import (
+    End,
+    FirstFailure,
+    Json,
+    RunState,
+    Start,
+    end_of,
+    first_failure_of,
+    later_end,
+    least_failure,
+    merge,
+    start_of,
+    who_of,
+)
+from stream_workers.core.step import failure_of_end, failure_of_step, recorded_failure, step_row
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of some records: one a key, sorted by key, so that transactions lock in one order and never twice."""
+
+    steps: Sequence[StepRow]
+    failures: Sequence[FailureRow]
+    runs: Sequence[RunState]
+    losses: Sequence[LossRow]
+
+    def __len__(self) -> int:
+        return len(self.steps) + len(self.failures) + len(self.runs) + len(self.losses)
+
+
+def assemble(records: Iterable[Record], json: Json) -> Rows:
+    """The rows that these records amount to. `json` writes canonical JSON."""
+    steps: list[StepRow] = []
+    failures: list[FailureRow] = []
+    losses: list[LossRow] = []
+    runs: dict[tuple[str, str], RunState] = {}
+    for record in records:
+        reading = _Reading(record, json, steps, failures, losses)
+        for event in record.events:
+            _READ[event.type](reading, event)
+        state = reading.state()
+        seen = runs.get(state.key)
+        runs[state.key] = state if seen is None else merge(seen, state)
+    return Rows(
+        steps=sorted(settle(steps).values(), key=_step_key),
+        failures=sorted(settle(failures).values(), key=_failure_key),
+        runs=[runs[key] for key in sorted(runs)],
+        losses=_greatest_totals(losses),
+    )
+
+
+class _Reading:
+    """One record while it is read, event by event; rows go straight to the batch's lists."""
+
+    __slots__ = (
+        "_json",
+        "_losses",
+        "abandon_after_s",
+        "end",
+        "failures",
+        "first",
+        "first_end",
+        "found",
+        "last",
+        "record",
+        "start",
+        "steps",
+    )
+
+    def __init__(
+        self, record: Record, json: Json, steps: list[StepRow], failures: list[FailureRow], losses: list[LossRow]
+    ) -> None:
+        self.record = record
+        self._json = json
+        self.steps = steps
+        self.failures = failures
+        self._losses = losses
+        self.first = 0
+        self.last = 0
+        self.start: Start | None = None
+        self.end: End | None = None
+        self.first_end: int | None = None
+        self.found: FirstFailure | None = None
+        self.abandon_after_s: int | None = None
+
+    def step_finished(self, event: StepFinished) -> None:
+        self.steps.append(step_row(event, self.record, self._json))
+        self._fail(failure_of_step(event, self.record))
+        self._span(event.started_at, event.started_at + event.duration_us)
+
+    def run_started(self, event: RunStarted) -> None:
+        start = start_of(event, self._json)
+        self.start = start if self.start is None else min(self.start, start, key=Start.order)
+        self.abandon_after_s = max(self.abandon_after_s or 0, event.abandon_after_s or 0) or None
+        self._span(event.started_at, event.started_at)
+
+    def run_finished(self, event: RunFinished) -> None:
+        self.end = later_end(self.end, end_of(event))
+        self.first_end = event.ended_at if self.first_end is None else min(self.first_end, event.ended_at)
+        self._fail(failure_of_end(event, self.record))
+        self._span(event.ended_at, event.ended_at)
+
+    def failure_recorded(self, event: FailureRecorded) -> None:
+        self._fail(recorded_failure(event, self.record))
+        self._span(event.occurred_at, event.occurred_at)
+
+    def run_heartbeat(self, event: RunHeartbeat) -> None:
+        self._span(event.at, event.at)
+
+    def events_dropped(self, event: EventsDropped) -> None:
+        self._losses.append(LossRow(self.record.project, event.run_id, self.record.producer.id, str(event.reason), event.total))
+
+    def state(self) -> RunState:
+        """What the whole record says of its run. A record without any timed event is dated by its receipt."""
+        record = self.record
+        return RunState(
+            project=record.project,
+            run_id=record.events[0].run_id,
+            who=who_of(record, started=self.start is not None),
+            start=self.start,
+            end=self.end,
+            first_failure=self.found,
+            abandon_after_s=self.abandon_after_s,
+            first_ended_at=self.first_end,
+            first_event_at=self.first or record.received_at,
+            last_event_at=self.last or record.received_at,
+            last_received_at=record.received_at,
+        )
+
+    def _fail(self, failure: FailureRow | None) -> None:
+        if failure is not None:
+            self.failures.append(failure)
+            self.found = least_failure(self.found, first_failure_of(failure))
+
+    def _span(self, began: int, ended: int) -> None:
+        if not self.first or began < self.first:
+            self.first = began
+        self.last = max(self.last, ended)
+
+
+# By the literal tag and not by class: the fast codec's events have the same members but classes of their own.
+_READ: Final[Mapping[str, Callable[[_Reading, Any], None]]] = {
+    StepFinished.type: _Reading.step_finished,
+    RunStarted.type: _Reading.run_started,
+    RunFinished.type: _Reading.run_finished,
+    FailureRecorded.type: _Reading.failure_recorded,
+    RunHeartbeat.type: _Reading.run_heartbeat,
+    EventsDropped.type: _Reading.events_dropped,
+}
+
+
+def _step_key(row: StepRow) -> tuple[str, str, str, int]:
+    return row[:4]
+
+
+def _failure_key(row: FailureRow) -> tuple[str, str, str]:
+    return row[:3]
+
+
+def _greatest_totals(losses: Iterable[LossRow]) -> list[LossRow]:
+    greatest: dict[tuple[str, str, str, str], LossRow] = {}
+    for loss in losses:
+        seen = greatest.get(loss.key)
+        greatest[loss.key] = loss if seen is None or loss.total > seen.total else seen
+    return [greatest[key] for key in sorted(greatest)]

@@ -1,0 +1,112 @@
+"""The rows that events become: tuples, since that is what COPY takes. Times are integer microseconds since 1970, UTC.
+
+Where one key was said twice with different content, the *least* row wins: a rule that needs no clock and no order.
+"""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple, TypeVar
+
+RANK_RECORDED = 0
+RANK_STEP = 1
+RANK_RUN = 2
+
+
+class StepRow(NamedTuple):
+    """One step. Key: the first four fields."""
+
+    project: str
+    run_id: str
+    step_id: str
+    started_at: int
+    duration_us: int
+    seq: int
+    http_status: int | None
+    latency_bucket: int
+    attempt: int
+    errno: int | None
+    kind: str
+    name: str
+    status: str
+    agent: str
+    agent_version: str
+    parent_step_id: str | None
+    cause_step_id: str | None
+    error_class: str | None
+    error_code: str | None
+    retry_after_s: int | None
+    metadata: str | None
+
+    @property
+    def key(self) -> tuple[str, str, str, int]:
+        """What identifies the step in the store."""
+        return self[:4]
+
+
+class FailureRow(NamedTuple):
+    """One failure. Key: the first three fields. `failure_rank` 0: recorded, 1: found in a step, 2: found in a run's end."""
+
+    project: str
+    run_id: str
+    failure_id: str
+    failure_rank: int
+    occurred_at: int
+    failure_type: str
+    failure_code: str
+    rule_id: str
+    taxonomy_version: int
+    step_id: str | None
+    attempt: int | None
+    error_class: str | None
+    error_code: str | None
+    http_status: int | None
+    errno: int | None
+    retry_after_s: int | None
+    message_chars: int | None
+    message_fingerprint: str | None
+    seq: int
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What identifies the failure in the store."""
+        return self[:3]
+
+
+class LossRow(NamedTuple):
+    """A producer's running total of events given up for one reason. Key: the first four fields; the greatest total wins."""
+
+    project: str
+    run_id: str
+    producer: str
+    reason: str
+    total: int
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What identifies the total in the store."""
+        return self[:4]
+
+
+Row = TypeVar("Row", StepRow, FailureRow)
+
+
+def prefer(one: Row, other: Row) -> Row:
+    """The winner of two rows of one key: the least, absent fields before present ones. Commutative and associative."""
+    return min(one, other, key=order)
+
+
+def order(row: tuple[Any, ...]) -> tuple[tuple[bool, Any], ...]:
+    """A total order of rows in which None compares with everything."""
+    return tuple((field is not None, field) for field in row)
+
+
+def settle(rows: Iterable[Row]) -> dict[Any, Row]:
+    """The winners by key."""
+    winners: dict[Any, Row] = {}
+    for row in rows:
+        key = row.key
+        seen = winners.get(key)
+        if seen is None:
+            winners[key] = row
+        elif seen != row:
+            winners[key] = prefer(seen, row)
+    return winners

@@ -1,0 +1,45 @@
+"""What the workers can run into, named for what to do.
+
+WorkerError
+├── TransientStoreError   try the same again, for as long as it takes
+├── PermanentStoreError   this content will never be stored: halve the batch until it is one record, then bury it
+├── HoleError             offsets are missing before these: read the partition anew from the ledger's frontier
+└── PoisonBrakeError      too many records cannot be stored: stop, somebody must look
+"""
+
+from collections.abc import Mapping
+
+
+class WorkerError(Exception):
+    """Base of the workers' own errors. Messages name rules, offsets and codes, never content."""
+
+
+class TransientStoreError(WorkerError):
+    """The store cannot take it now. Whether the last attempt was committed is unknown; repeating it is harmless."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the store cannot take it now: {reason}")
+        self.reason = reason
+
+
+class PermanentStoreError(WorkerError):
+    """The store will never take this content."""
+
+    def __init__(self, sqlstate: str) -> None:
+        super().__init__(f"the store refuses this content: SQLSTATE {sqlstate}")
+        self.sqlstate = sqlstate
+
+
+class HoleError(WorkerError):
+    """Chunks start above what the ledger has seen. `frontiers` maps each such partition to where reading must begin."""
+
+    def __init__(self, frontiers: Mapping[int, int]) -> None:
+        super().__init__(f"offsets are missing in {len(frontiers)} partitions")
+        self.frontiers = frontiers
+
+
+class PoisonBrakeError(WorkerError):
+    """So many records in a row cannot be stored that the fault is not theirs."""
+
+    def __init__(self, *, dead: int, of: int) -> None:
+        super().__init__(f"{dead} of the last {of} records could not be stored: stopped before more go to the dead letters")

@@ -1,0 +1,157 @@
+"""The worker's pipeline: chunks in, batches out, and a chunk finished only after the COMMIT that holds it.
+
+    Faust's agent ──put──▶ waiting chunks ──gather──▶ one batch ──▶ writer ──▶ done(chunk)
+
+One batch is written while the next is read and decoded. No exception leaves this module quietly: what is unexpected ends the
+process without anything being committed, and the next owner reads it again.
+"""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple, Protocol
+
+from faust.types.tuples import TP
+
+from servicekit.logs import Log, error_class
+from stream_workers.batch import Received
+from stream_workers.decode import Reader
+from stream_workers.errors import HoleError, PoisonBrakeError
+from stream_workers.metrics import Metrics
+from stream_workers.write import Writer
+
+EXIT_UNEXPECTED: Final = 70  # EX_SOFTWARE
+EXIT_POISON: Final = 65  # EX_DATAERR
+_log = Log("worker.ingest")
+
+
+class Delivery(Protocol):
+    """What the pipeline asks of the consumer (`delivery.ChunkConsumer`)."""
+
+    def done(self, message: Any) -> None:  # noqa: ANN401 - Faust's message
+        """The chunk is stored."""
+
+    def drop(self, message: Any) -> None:  # noqa: ANN401 - Faust's message
+        """The chunk is not stored, and will be read again."""
+
+    async def rewind(self, tp: TP, offset: int) -> None:
+        """Read the partition anew from `offset`."""
+
+
+class Held(NamedTuple):
+    """A chunk with its records read."""
+
+    message: Any
+    received: list[Received]
+
+
+class Ingest:
+    """Owns what is between Faust and the store. `run` until cancelled."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        reader: Reader,
+        holes: "Holes",
+        metrics: Metrics,
+        *,
+        batch_max_rows: int,
+        batch_max_wait_s: float,
+        buffer_max_chunks: int,
+    ) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._holes = holes
+        self._metrics = metrics
+        self._max_rows = batch_max_rows
+        self._max_wait_s = batch_max_wait_s
+        self._waiting: asyncio.Queue[Held] = asyncio.Queue(maxsize=buffer_max_chunks)
+        self._ready: asyncio.Queue[list[Held]] = asyncio.Queue(maxsize=1)
+        self.delivery: Delivery | None = None
+
+    async def put(self, message: Any) -> None:  # noqa: ANN401 - Faust's message
+        """Take a chunk. Waits while the buffer is full, and Faust stops fetching meanwhile."""
+        received = self._reader.read(message.value)
+        self._metrics.records.inc(len(received))
+        self._metrics.events.inc(sum(len(item.record.events) for item in received if item.record is not None))
+        await self._waiting.put(Held(message, received))
+
+    async def run(self) -> None:
+        """Gather and write until cancelled. Never returns otherwise: an unexpected error ends the process."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._gather())
+                tasks.create_task(self._write())
+        except* PoisonBrakeError as group:
+            _log.error("poison_brake", error_class=error_class(group.exceptions[0]))
+            os._exit(EXIT_POISON)
+        except* Exception as group:  # noqa: BLE001 - whatever it is, nothing of it may be committed
+            end_process(group.exceptions[0])
+
+    async def _gather(self) -> None:
+        while True:
+            held = [await self._waiting.get()]
+            rows = _events(held[0])
+            deadline = asyncio.get_running_loop().time() + self._max_wait_s
+            while rows < self._max_rows:
+                left = deadline - asyncio.get_running_loop().time()
+                try:
+                    held.append(await asyncio.wait_for(self._waiting.get(), left))
+                except TimeoutError:
+                    break
+                rows += _events(held[-1])
+            await self._ready.put(held)
+
+    async def _write(self) -> None:
+        while True:
+            held = await self._ready.get()
+            while held:
+                try:
+                    await self._writer.write([item for one in held for item in one.received])
+                except HoleError as error:
+                    held = await self._read_anew(held, error)
+                else:
+                    self._finish(held)
+                    break
+
+    def _finish(self, held: Sequence[Held]) -> None:
+        assert self.delivery is not None
+        for one in held:
+            self.delivery.done(one.message)
+
+    async def _read_anew(self, held: list[Held], error: HoleError) -> list[Held]:
+        """Give up the chunks of partitions with a hole, read those anew; what is left can be written."""
+        assert self.delivery is not None
+        kept = []
+        for one in held:
+            if one.message.tp.partition in error.frontiers:
+                self.delivery.drop(one.message)
+            else:
+                kept.append(one)
+        for tp in {one.message.tp for one in held if one.message.tp.partition in error.frontiers}:
+            self._metrics.rewinds.inc()
+            found = min(one.message.value.start for one in held if one.message.tp == tp)
+            await self.delivery.rewind(tp, await self._holes.resume_at(tp, error.frontiers[tp.partition], found))
+        return kept
+
+
+class Holes(Protocol):
+    """Who knows where reading can go on when offsets are missing."""
+
+    async def resume_at(self, tp: TP, frontier: int, found: int) -> int:
+        """The offset to read from, when `found` came where `frontier` was due. Losses are recorded before they are passed."""
+        ...
+
+
+def _events(held: Held) -> int:
+    return sum(len(item.record.events) for item in held.received if item.record is not None) or 1
+
+
+def end_process(error: BaseException) -> None:
+    """End at once, committing nothing: the state of this process is not known any more."""
+    positions = error.__traceback__
+    while positions is not None and positions.tb_next is not None:
+        positions = positions.tb_next
+    where = f"{os.path.basename(positions.tb_frame.f_code.co_filename)}:{positions.tb_lineno}" if positions else "-"  # noqa: PTH119 - a name in a log line
+    _log.error("unexpected_error", error_class=error_class(error), where=where.replace("_", "-"))
+    os._exit(EXIT_UNEXPECTED)

@@ -1,0 +1,88 @@
+"""Where reading begins: group and ledger compared, losses named. The rule is pure (`begin`); the class asks and records."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, NamedTuple
+
+from faust.types.tuples import TP
+
+from servicekit.logs import Log
+from stream_workers.batch import Topic
+from stream_workers.errors import TransientStoreError
+from stream_workers.store import RunStore
+
+_PAUSE_S: Final = 0.5
+_ABSENT_AFTER_TRIES: Final = 5
+_log = Log("worker.ledger")
+
+
+class Beginning(NamedTuple):
+    """Where to begin, and what was lost before it: offsets from `lost_from` up to, not including, `start`, if not None."""
+
+    start: int
+    lost_from: int | None
+
+
+def begin(*, committed: int | None, frontier: int, earliest: int) -> Beginning:
+    """The lower of the group's offset and the ledger's frontier, unless the log begins later than that.
+
+    A group that is behind costs repeated rows, which the keys refuse. A ledger that is behind (a restored or an empty store)
+    needs the records again. What lies before the log's beginning and was never covered is lost, and said to be.
+    """
+    wanted = frontier if committed is None else min(committed, frontier)
+    return Beginning(max(wanted, earliest), frontier if frontier < earliest else None)
+
+
+class Ledger:
+    """Answers where to begin for one topic; records what the log no longer has."""
+
+    def __init__(
+        self, store: RunStore, topic: Topic, earliest: Callable[[TP], Awaitable[Mapping[TP, int]]] | None = None
+    ) -> None:
+        self._store = store
+        self._topic = topic
+        self.earliest = earliest
+        self._tries: dict[tuple[TP, int], int] = {}
+
+    async def start_offsets(self, committed: Mapping[int, int | None], earliest: Mapping[int, int]) -> Mapping[int, int]:
+        """See `delivery.Positions`. Waits while the store is away; the caller bounds that."""
+        frontiers = await self._frontiers(sorted(committed))
+        starts = {}
+        for partition, offset in committed.items():
+            beginning = begin(committed=offset, frontier=frontiers[partition], earliest=earliest[partition])
+            if beginning.lost_from is not None:
+                await self._lose(partition, beginning.lost_from, beginning.start)
+            starts[partition] = beginning.start
+        return starts
+
+    async def resume_at(self, tp: TP, frontier: int, found: int) -> int:
+        """See `ingest.Holes`."""
+        assert self.earliest is not None
+        earliest = (await self.earliest(tp))[tp]
+        tries = self._tries[tp, frontier] = self._tries.get((tp, frontier), 0) + 1
+        if frontier < earliest:
+            await self._lose(tp.partition, frontier, earliest)
+            return earliest
+        if tries > _ABSENT_AFTER_TRIES:
+            # Asked for again and again, the log goes on at `found`: these offsets hold no records (a transaction's markers).
+            await self._lose(tp.partition, frontier, found)
+            return found
+        _log.warning("rewind_to_ledger", partition=tp.partition, frontier=frontier, found=found)
+        return frontier
+
+    async def _frontiers(self, partitions: list[int]) -> Mapping[int, int]:
+        while True:
+            try:
+                return await self._store.frontiers(self._topic, partitions)
+            except TransientStoreError as error:
+                _log.warning("store_away", reason=error.reason)
+                await asyncio.sleep(_PAUSE_S)
+
+    async def _lose(self, partition: int, start: int, end: int) -> None:
+        _log.error("offsets_lost", partition=partition, start=start, end=end)
+        while True:
+            try:
+                return await self._store.record_lost(self._topic, partition, start=start, end=end)
+            except TransientStoreError as error:
+                _log.warning("store_away", reason=error.reason)
+                await asyncio.sleep(_PAUSE_S)

@@ -1,0 +1,35 @@
+"""Every number a worker shows, named in one place."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+PREFIX = "agenttracer_worker_"
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class Metrics:
+    """A worker's metrics in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.records = self._counter("records_total", "Records read from the topic.")
+        self.events = self._counter("events_total", "Events in those records.")
+        self.steps_stored = self._counter("steps_stored_total", "Steps that were new to the store.")
+        self.failures_stored = self._counter("failures_stored_total", "Failures that were new to the store.")
+        self.rows_repeated = self._counter("rows_repeated_total", "Rows that the store had already: redeliveries.")
+        self.dead_letters = self._counter("dead_letters_total", "Records that could not be stored, by reason.", "reason")
+        self.unknown_members = self._counter("unknown_members_total", "Members of a newer contract that were ignored.")
+        self.retries = self._counter("retries_total", "Transactions tried again, by SQLSTATE or error class.", "reason")
+        self.rewinds = self._counter("rewinds_total", "Partitions read anew because the ledger said so.")
+        self.transaction_seconds = Histogram(
+            PREFIX + "transaction_seconds", "From BEGIN to COMMIT.", registry=self.registry, buckets=_SECONDS
+        )
+        self.lag_records = self._gauge("lag_records", "Records in a partition's log that are not stored yet.", "partition")
+        self.lag_seconds = self._gauge(
+            "lag_seconds", "Age of the oldest record that is not stored yet, by its receipt at the gateway.", "partition"
+        )
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(PREFIX + name, text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(PREFIX + name, text, labels, registry=self.registry)

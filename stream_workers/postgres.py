@@ -1,0 +1,182 @@
+"""The store in Postgres: one connection, one transaction a batch, written with COPY into stages and merged set by set.
+
+Nothing here retries or decides what to do about an error; it only says, in the worker's terms, what happened.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar
+
+import asyncpg
+
+from ddl.migrate import SCHEMA
+from servicekit import sql
+from stream_workers.batch import Batch, Topic
+from stream_workers.core.rows import FailureRow, StepRow, prefer
+from stream_workers.core.run import ABANDON_AFTER_S
+from stream_workers.errors import HoleError
+from stream_workers.sqlstate import understood
+from stream_workers.stages import FAILURE_COLUMNS, RUN_COLUMNS, STEP_COLUMNS, run_values, stored_failure, stored_step
+from stream_workers.store import Saved
+
+QUERIES: Final = sql.load(Path(__file__).with_name("queries.sql"))
+DAY_US: Final = 86_400_000_000
+_PARTITION_PAST: Final = timedelta(days=400)  # steps older than this, or from the future, lie in the default partition
+_PARTITION_AHEAD: Final = timedelta(days=2)
+_T = TypeVar("_T")
+
+
+class PostgresStore:
+    """A `RunStore`. Not for use by two tasks at once: a worker writes one transaction at a time."""
+
+    def __init__(self, dsn: str, *, transaction_timeout_s: float, schema: str = SCHEMA) -> None:
+        self._dsn = dsn
+        self._timeout_s = transaction_timeout_s
+        self._schema = schema
+        self._connection: asyncpg.Connection | None = None
+        self._days: set[int] = set()
+        self._turn = asyncio.Lock()
+
+    async def save(self, topic: Topic, batch: Batch) -> Saved:
+        """See `RunStore.save`."""
+        return await self._with_connection(lambda connection: self._save(connection, topic, batch))
+
+    async def frontiers(self, topic: Topic, partitions: Sequence[int]) -> Mapping[int, int]:
+        """See `RunStore.frontiers`."""
+        rows = await self._with_connection(lambda one: one.fetch(QUERIES["frontiers"], topic.id, list(partitions)))
+        return dict.fromkeys(partitions, 0) | {row["partition"]: row["frontier"] for row in rows}
+
+    async def record_lost(self, topic: Topic, partition: int, *, start: int, end: int) -> None:
+        """See `RunStore.record_lost`."""
+        arguments = (topic.id, partition, topic.name, start, end)
+        await self._with_connection(lambda connection: connection.execute(QUERIES["record_lost"], *arguments))
+
+    async def close(self) -> None:
+        """See `RunStore.close`."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(Exception):  # it is going away either way
+                await asyncio.wait_for(connection.close(), timeout=2)
+
+    async def _with_connection(self, work: Callable[[asyncpg.Connection], Awaitable[_T]]) -> _T:
+        async with self._turn:
+            try:
+                return await asyncio.wait_for(self._connected(work), self._timeout_s)
+            except BaseException as error:
+                if not isinstance(error, HoleError):
+                    # After anything unexpected the connection's state is unknown; asyncpg's polite cancel is unbounded.
+                    self._terminate()
+                told = understood(error)
+                if told is None:
+                    raise
+                raise told from None  # asyncpg's own text may hold row values
+
+    async def _connected(self, work: Callable[[asyncpg.Connection], Awaitable[_T]]) -> _T:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await _connect(self._dsn, self._schema)
+        return await work(self._connection)
+
+    def _terminate(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.terminate()
+
+    async def _save(self, connection: asyncpg.Connection, topic: Topic, batch: Batch) -> Saved:
+        await self._ensure_partitions(connection, batch.rows.steps)
+        async with connection.transaction():
+            await _lock_ledger(connection, topic, batch)
+            saved = await _write_rows(connection, batch)
+            for letter in batch.letters:
+                place = (topic.id, letter.partition, letter.offset, topic.name)
+                await connection.execute(
+                    QUERIES["bury"], *place, letter.reason, letter.field, letter.size_bytes, letter.keyed_hash
+                )
+            covered = [(topic.id, *coverage) for coverage in batch.coverage]
+            await connection.executemany(QUERIES["cover"], covered)
+        return saved
+
+    async def _ensure_partitions(self, connection: asyncpg.Connection, steps: Sequence[StepRow]) -> None:
+        today = datetime.now(UTC).date()
+        for day in {row.started_at // DAY_US for row in steps} - self._days:
+            when = date(1970, 1, 1) + timedelta(days=day)
+            if today - _PARTITION_PAST <= when <= today + _PARTITION_AHEAD:
+                await connection.execute("SELECT ensure_steps_partition($1)", when)
+                self._days.add(day)
+
+
+async def _connect(dsn: str, schema: str) -> asyncpg.Connection:
+    settings = {
+        "search_path": schema,
+        "application_name": "agenttracer-worker",
+        "timezone": "UTC",
+        "jit": "off",
+        # The stages have no statistics; the joins against them are few rows against an index, always.
+        "enable_hashjoin": "off",
+        "enable_mergejoin": "off",
+    }
+    connection = await asyncpg.connect(dsn, server_settings=settings, timeout=5)
+    await connection.execute(QUERIES["create_stages"])
+    return connection
+
+
+async def _lock_ledger(connection: asyncpg.Connection, topic: Topic, batch: Batch) -> None:
+    partitions = [coverage.partition for coverage in batch.coverage]
+    rows = await connection.fetch(QUERIES["lock_ledger"], topic.id, topic.name, partitions)
+    frontiers = {row["partition"]: row["frontier"] for row in rows}
+    holes = {part: frontiers[part] for part, start, _ in batch.coverage if start > frontiers[part]}
+    if holes:
+        raise HoleError(holes)
+
+
+async def _write_rows(connection: asyncpg.Connection, batch: Batch) -> Saved:
+    rows = batch.rows
+    new_steps = await _write_steps(connection, rows.steps) if rows.steps else 0
+    new_failures = await _write_failures(connection, rows.failures) if rows.failures else 0
+    if rows.runs:
+        runs = [run_values(state) for state in rows.runs]
+        await connection.copy_records_to_table("stage_runs", records=runs, columns=RUN_COLUMNS)
+        await connection.execute(QUERIES["write_runs"], ABANDON_AFTER_S)
+    if rows.losses:
+        await connection.execute(QUERIES["write_losses"], *(list(column) for column in zip(*rows.losses, strict=True)))
+    return Saved(new_steps, new_failures, len(rows.steps) + len(rows.failures) - new_steps - new_failures)
+
+
+async def _write_steps(connection: asyncpg.Connection, rows: Sequence[StepRow]) -> int:
+    await connection.copy_records_to_table("stage_steps", records=rows, columns=STEP_COLUMNS)
+    new: int = await connection.fetchval(QUERIES["write_steps"])
+    if new < len(rows) and await _remove_losers(connection, _STEPS, rows):
+        await connection.fetchval(QUERIES["write_steps"])
+    return new
+
+
+async def _write_failures(connection: asyncpg.Connection, rows: Sequence[FailureRow]) -> int:
+    await connection.copy_records_to_table("stage_failures", records=rows, columns=FAILURE_COLUMNS)
+    new: int = await connection.fetchval(QUERIES["write_failures"])
+    if new < len(rows) and await _remove_losers(connection, _FAILURES, rows):
+        await connection.fetchval(QUERIES["write_failures"])
+    return new
+
+
+class _Conflicts(NamedTuple):
+    """How one table finds rows that were said before with other content, reads them, and takes the losers back."""
+
+    differing: str
+    remove: str
+    stored: Callable[[Mapping[str, Any]], Any]
+
+
+_STEPS: Final = _Conflicts("differing_steps", "remove_step", stored_step)
+_FAILURES: Final = _Conflicts("differing_failures", "remove_failure", stored_failure)
+
+
+async def _remove_losers(connection: asyncpg.Connection, table: _Conflicts, rows: Sequence[Any]) -> int:
+    """Take back stored rows that lose against the batch's; writing again then inserts the winners. Answers how many."""
+    staged = {row.key: row for row in rows}
+    found = [table.stored(dict(row)) for row in await connection.fetch(QUERIES[table.differing])]
+    losers = [row.key for row in found if prefer(row, staged[row.key]) != row]
+    for key in losers:
+        await connection.execute(QUERIES[table.remove], *key)
+    return len(losers)

@@ -1,0 +1,311 @@
+-- What the workers say to Postgres. One transaction: lock_ledger, COPY into the stages, write_steps, write_failures,
+-- write_runs, write_losses, bury, cover. Always in this order and sorted by key, so that no two transactions can deadlock.
+-- Times come as integer microseconds and become timestamptz here: exact, and cheaper than datetimes in Python.
+
+-- name: create_stages
+-- Once a connection. Temporary tables belong to it alone, are never logged, and empty themselves at the end of a transaction.
+CREATE TEMPORARY TABLE stage_steps (
+    project text COLLATE "C", run_id uuid, step_id text COLLATE "C", started_us bigint, duration_us bigint, seq integer,
+    http_status smallint, latency_bucket smallint, attempt smallint, errno integer, kind text, name text, status text,
+    agent text, agent_version text, parent_step_id text, cause_step_id text, error_class text, error_code text,
+    retry_after_s integer, metadata text
+) ON COMMIT DELETE ROWS;
+CREATE TEMPORARY TABLE stage_failures (
+    project text COLLATE "C", run_id uuid, failure_id text COLLATE "C", failure_rank smallint, occurred_us bigint,
+    failure_type text, failure_code text, rule_id text, taxonomy_version smallint, step_id text, attempt smallint,
+    error_class text, error_code text, http_status smallint, errno integer, retry_after_s integer, message_chars integer,
+    message_fingerprint text, seq integer
+) ON COMMIT DELETE ROWS;
+CREATE TEMPORARY TABLE stage_runs (
+    project text COLLATE "C", run_id uuid, identity_rank smallint, agent text COLLATE "C", agent_version text COLLATE "C",
+    declared_started_us bigint, start_digest bigint, parent_run_id uuid, parent_step_id text, metadata text,
+    ended_us bigint, end_digest bigint, end_status text, emitted integer,
+    failure_rank smallint, failure_us bigint, failure_id text COLLATE "C", failure_type text COLLATE "C",
+    failure_code text COLLATE "C",
+    abandon_after_s integer, first_ended_us bigint, first_event_us bigint, last_event_us bigint, last_received_us bigint
+) ON COMMIT DELETE ROWS;
+CREATE TEMPORARY TABLE stage_counts (
+    project text COLLATE "C", run_id uuid, steps integer, error_steps integer, failures integer, recorded_failures integer
+) ON COMMIT DELETE ROWS;
+
+-- name: lock_ledger
+-- Makes the partitions' rows if they are new, locks them until the end, and says how far each is covered without a hole.
+INSERT INTO ingest_ledger AS ledger (topic_id, partition, topic, covered, updated_at)
+SELECT $1, partition, $2, '{}', now() FROM unnest($3::integer[]) AS partition ORDER BY partition
+ON CONFLICT (topic_id, partition) DO UPDATE SET topic = excluded.topic
+RETURNING partition, coalesce(
+    (SELECT upper(covered_range) FROM unnest(ledger.covered + ledger.lost) AS covered_range WHERE lower(covered_range) = 0), 0
+) AS frontier;
+
+-- name: frontiers
+-- How far each partition is covered without a hole, for whoever is about to read it. Partitions never seen are absent.
+SELECT partition, coalesce(
+    (SELECT upper(covered_range) FROM unnest(covered + lost) AS covered_range WHERE lower(covered_range) = 0), 0
+) AS frontier
+FROM ingest_ledger WHERE topic_id = $1 AND partition = ANY($2::integer[]);
+
+-- name: record_lost
+-- Offsets that the log no longer had when they were due: named for ever, and not waited for any longer.
+INSERT INTO ingest_ledger AS ledger (topic_id, partition, topic, covered, lost, updated_at)
+VALUES ($1, $2, $3, '{}', int8multirange(int8range($4, $5)), now())
+ON CONFLICT (topic_id, partition) DO UPDATE
+SET lost = ledger.lost + (excluded.lost - ledger.covered), updated_at = now();
+
+-- name: write_steps
+-- Inserts what is new; counts and rolls up exactly that. Answers how many were new.
+WITH inserted AS (
+    INSERT INTO steps (
+        project, run_id, step_id, started_at, duration_us, seq, http_status, latency_bucket, attempt, errno, kind, name, status,
+        agent, agent_version, parent_step_id, cause_step_id, error_class, error_code, retry_after_s, metadata
+    )
+    SELECT project, run_id, step_id, 'epoch'::timestamptz + started_us * interval '1 microsecond', duration_us, seq,
+           http_status, latency_bucket, attempt, errno, kind, name, status, agent, agent_version, parent_step_id,
+           cause_step_id, error_class, error_code, retry_after_s, metadata::json
+    FROM stage_steps ORDER BY project, run_id, step_id, started_us
+    ON CONFLICT DO NOTHING
+    RETURNING project, run_id, started_at, agent, agent_version, kind, name, status, latency_bucket, duration_us
+), counted AS (
+    INSERT INTO stage_counts (project, run_id, steps, error_steps, failures, recorded_failures)
+    SELECT project, run_id, count(*), count(*) FILTER (WHERE status = 'error'), 0, 0 FROM inserted GROUP BY project, run_id
+), rolled AS (
+    INSERT INTO step_rollups AS rollup (
+        project, minute, agent, agent_version, kind, name, status, latency_bucket, steps, latency_us
+    )
+    SELECT project, date_trunc('minute', started_at), agent, agent_version, kind, name, status, latency_bucket,
+           count(*), sum(duration_us)
+    FROM inserted GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8
+    ON CONFLICT (project, minute, agent, agent_version, kind, name, status, latency_bucket) DO UPDATE
+    SET steps = rollup.steps + excluded.steps, latency_us = rollup.latency_us + excluded.latency_us
+)
+SELECT count(*) FROM inserted;
+
+-- name: differing_steps
+-- Keys that were said before with other content. Nearly always none: a redelivered event is equal to the byte.
+SELECT (extract(epoch FROM stored.started_at) * 1000000)::bigint AS started_us, stored.*,
+       stored.metadata::text AS metadata_text
+FROM stage_steps AS staged
+JOIN steps AS stored
+  ON stored.project = staged.project AND stored.run_id = staged.run_id AND stored.step_id = staged.step_id
+ AND stored.started_at = 'epoch'::timestamptz + staged.started_us * interval '1 microsecond'
+WHERE (stored.duration_us, stored.seq, stored.http_status, stored.attempt, stored.errno, stored.kind, stored.name,
+       stored.status, stored.agent, stored.agent_version, stored.parent_step_id, stored.cause_step_id, stored.error_class,
+       stored.error_code, stored.retry_after_s, stored.metadata::text)
+   IS DISTINCT FROM
+      (staged.duration_us, staged.seq, staged.http_status, staged.attempt, staged.errno, staged.kind, staged.name,
+       staged.status, staged.agent, staged.agent_version, staged.parent_step_id, staged.cause_step_id, staged.error_class,
+       staged.error_code, staged.retry_after_s, staged.metadata)
+ORDER BY stored.project, stored.run_id, stored.step_id, stored.started_at
+FOR UPDATE OF stored;
+
+-- name: remove_step
+-- Takes back a step that lost against another of its key, with all that was counted from it; the winner is then inserted.
+WITH removed AS (
+    DELETE FROM steps
+    WHERE project = $1 AND run_id = $2 AND step_id = $3 AND started_at = 'epoch'::timestamptz + $4 * interval '1 microsecond'
+    RETURNING project, run_id, started_at, agent, agent_version, kind, name, status, latency_bucket, duration_us
+), counted AS (
+    INSERT INTO stage_counts (project, run_id, steps, error_steps, failures, recorded_failures)
+    SELECT project, run_id, -1, CASE status WHEN 'error' THEN -1 ELSE 0 END, 0, 0 FROM removed
+)
+UPDATE step_rollups AS rollup
+SET steps = rollup.steps - 1, latency_us = rollup.latency_us - removed.duration_us
+FROM removed
+WHERE (rollup.project, rollup.minute, rollup.agent, rollup.agent_version, rollup.kind, rollup.name, rollup.status,
+       rollup.latency_bucket)
+    = (removed.project, date_trunc('minute', removed.started_at), removed.agent, removed.agent_version, removed.kind,
+       removed.name, removed.status, removed.latency_bucket);
+
+-- name: write_failures
+-- Inserts what is new and counts exactly that. Answers how many were new.
+WITH inserted AS (
+    INSERT INTO failures (
+        project, run_id, failure_id, failure_rank, occurred_at, failure_type, failure_code, rule_id, taxonomy_version, step_id,
+        attempt, error_class, error_code, http_status, errno, retry_after_s, message_chars, message_fingerprint, seq
+    )
+    SELECT project, run_id, failure_id, failure_rank, 'epoch'::timestamptz + occurred_us * interval '1 microsecond',
+           failure_type, failure_code, rule_id, taxonomy_version, step_id, attempt, error_class, error_code, http_status,
+           errno, retry_after_s, message_chars, message_fingerprint, seq
+    FROM stage_failures ORDER BY project, run_id, failure_id
+    ON CONFLICT DO NOTHING
+    RETURNING project, run_id, failure_rank
+), counted AS (
+    INSERT INTO stage_counts (project, run_id, steps, error_steps, failures, recorded_failures)
+    SELECT project, run_id, 0, 0, count(*), count(*) FILTER (WHERE failure_rank = 0) FROM inserted GROUP BY project, run_id
+)
+SELECT count(*) FROM inserted;
+
+-- name: differing_failures
+-- Keys that were said before with other content: a recorded failure meets the one found in its step, for example.
+SELECT (extract(epoch FROM stored.occurred_at) * 1000000)::bigint AS occurred_us, stored.*
+FROM stage_failures AS staged
+JOIN failures AS stored
+  ON stored.project = staged.project AND stored.run_id = staged.run_id AND stored.failure_id = staged.failure_id
+WHERE (stored.failure_rank, stored.occurred_at, stored.failure_type, stored.failure_code, stored.rule_id,
+       stored.taxonomy_version, stored.step_id, stored.attempt, stored.error_class, stored.error_code, stored.http_status,
+       stored.errno, stored.retry_after_s, stored.message_chars, stored.message_fingerprint, stored.seq)
+   IS DISTINCT FROM
+      (staged.failure_rank, 'epoch'::timestamptz + staged.occurred_us * interval '1 microsecond', staged.failure_type,
+       staged.failure_code, staged.rule_id, staged.taxonomy_version, staged.step_id, staged.attempt, staged.error_class,
+       staged.error_code, staged.http_status, staged.errno, staged.retry_after_s, staged.message_chars,
+       staged.message_fingerprint, staged.seq)
+ORDER BY stored.project, stored.run_id, stored.failure_id
+FOR UPDATE OF stored;
+
+-- name: remove_failure
+-- Takes back a failure that lost against another of its key; the winner is then inserted.
+WITH removed AS (
+    DELETE FROM failures WHERE project = $1 AND run_id = $2 AND failure_id = $3 RETURNING project, run_id, failure_rank
+)
+INSERT INTO stage_counts (project, run_id, steps, error_steps, failures, recorded_failures)
+SELECT project, run_id, 0, 0, -1, CASE failure_rank WHEN 0 THEN -1 ELSE 0 END FROM removed;
+
+-- name: write_runs
+-- Merges runs by the rules of core/run.py, adds what was counted above, and moves each run's one unit in the rollups from
+-- where it counted before to where it counts now. $1: default silence in seconds after which a run is abandoned.
+WITH counts AS (
+    SELECT project, run_id, sum(steps)::integer AS steps, sum(error_steps)::integer AS error_steps,
+           sum(failures)::integer AS failures, sum(recorded_failures)::integer AS recorded_failures
+    FROM stage_counts GROUP BY project, run_id
+), incoming AS (
+    SELECT stage_runs.*, coalesce(steps, 0) AS steps, coalesce(error_steps, 0) AS error_steps,
+           coalesce(failures, 0) AS failures, coalesce(recorded_failures, 0) AS recorded_failures,
+           'epoch'::timestamptz + last_received_us * interval '1 microsecond' AS last_received_at
+    FROM stage_runs LEFT JOIN counts USING (project, run_id)
+), upserted AS (
+    INSERT INTO runs AS run (
+        project, run_id, identity_rank, agent, agent_version,
+        declared_started_at, start_digest, parent_run_id, parent_step_id, metadata,
+        ended_at, end_digest, end_status, emitted,
+        failure_rank, failure_at, failure_id, failure_type, failure_code,
+        abandon_after_s, first_ended_at, first_event_at, last_event_at, last_received_at, silent_after,
+        step_count, error_step_count, failure_count, recorded_failure_count
+    )
+    SELECT project, run_id, identity_rank, agent, agent_version,
+           'epoch'::timestamptz + declared_started_us * interval '1 microsecond', start_digest, parent_run_id, parent_step_id,
+           metadata::json,
+           'epoch'::timestamptz + ended_us * interval '1 microsecond', end_digest, end_status, emitted,
+           failure_rank, 'epoch'::timestamptz + failure_us * interval '1 microsecond', failure_id, failure_type, failure_code,
+           abandon_after_s,
+           'epoch'::timestamptz + first_ended_us * interval '1 microsecond',
+           'epoch'::timestamptz + first_event_us * interval '1 microsecond',
+           'epoch'::timestamptz + last_event_us * interval '1 microsecond',
+           last_received_at, last_received_at + make_interval(secs => coalesce(abandon_after_s, $1::integer)),
+           steps, error_steps, failures, recorded_failures
+    FROM incoming ORDER BY project, run_id
+    ON CONFLICT (project, run_id) DO UPDATE SET
+        (identity_rank, agent, agent_version) = (
+            SELECT who.* FROM (VALUES
+                (run.identity_rank, run.agent, run.agent_version),
+                (excluded.identity_rank, excluded.agent, excluded.agent_version)
+            ) AS who (identity_rank, agent, agent_version) ORDER BY 1, 2, 3 LIMIT 1),
+        (declared_started_at, start_digest, parent_run_id, parent_step_id, metadata) = (
+            SELECT start.* FROM (VALUES
+                (run.declared_started_at, run.start_digest, run.parent_run_id, run.parent_step_id, run.metadata),
+                (excluded.declared_started_at, excluded.start_digest, excluded.parent_run_id, excluded.parent_step_id,
+                 excluded.metadata)
+            ) AS start (at, digest, parent_run_id, parent_step_id, metadata) ORDER BY 1 NULLS LAST, 2 LIMIT 1),
+        (ended_at, end_digest, end_status, emitted) = (
+            SELECT finish.* FROM (VALUES
+                (run.ended_at, run.end_digest, run.end_status, run.emitted),
+                (excluded.ended_at, excluded.end_digest, excluded.end_status, excluded.emitted)
+            ) AS finish (at, digest, status, emitted) ORDER BY 1 DESC NULLS LAST, 2 DESC LIMIT 1),
+        (failure_rank, failure_at, failure_id, failure_type, failure_code) = (
+            SELECT failure.* FROM (VALUES
+                (run.failure_rank, run.failure_at, run.failure_id, run.failure_type, run.failure_code),
+                (excluded.failure_rank, excluded.failure_at, excluded.failure_id, excluded.failure_type,
+                 excluded.failure_code)
+            ) AS failure (rank, at, id, type, code) ORDER BY 1 NULLS LAST, 2, 3, 4, 5 LIMIT 1),
+        abandon_after_s = greatest(run.abandon_after_s, excluded.abandon_after_s),
+        first_ended_at = least(run.first_ended_at, excluded.first_ended_at),
+        first_event_at = least(run.first_event_at, excluded.first_event_at),
+        last_event_at = greatest(run.last_event_at, excluded.last_event_at),
+        last_received_at = greatest(run.last_received_at, excluded.last_received_at),
+        silent_after = greatest(run.last_received_at, excluded.last_received_at)
+            + make_interval(secs => coalesce(greatest(run.abandon_after_s, excluded.abandon_after_s), $1::integer)),
+        step_count = run.step_count + excluded.step_count,
+        error_step_count = run.error_step_count + excluded.error_step_count,
+        failure_count = run.failure_count + excluded.failure_count,
+        recorded_failure_count = run.recorded_failure_count + excluded.recorded_failure_count
+    RETURNING old.project IS NOT NULL AS existed, new.project,
+        old.started_at AS old_started_at, old.agent AS old_agent, old.agent_version AS old_agent_version,
+        old.status AS old_status, old.failure_type AS old_failure_type, old.failure_code AS old_failure_code,
+        old.latency_us AS old_latency_us,
+        new.started_at, new.agent, new.agent_version, new.status, new.failure_type, new.failure_code, new.latency_us
+), moves AS (
+    SELECT project, date_trunc('minute', started_at) AS minute, agent, agent_version, status,
+           coalesce(failure_type, '') AS failure_type, coalesce(failure_code, '') AS failure_code,
+           coalesce(latency_bucket(latency_us), -1) AS latency_bucket, 1 AS runs, coalesce(latency_us, 0) AS latency_us
+    FROM upserted
+    UNION ALL
+    SELECT project, date_trunc('minute', old_started_at), old_agent, old_agent_version, old_status,
+           coalesce(old_failure_type, ''), coalesce(old_failure_code, ''),
+           coalesce(latency_bucket(old_latency_us), -1), -1, -coalesce(old_latency_us, 0)
+    FROM upserted WHERE existed
+)
+INSERT INTO run_rollups AS rollup (
+    project, minute, agent, agent_version, status, failure_type, failure_code, latency_bucket, runs, latency_us
+)
+SELECT project, minute, agent, agent_version, status, failure_type, failure_code, latency_bucket, sum(runs), sum(latency_us)
+FROM moves GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 HAVING sum(runs) <> 0 OR sum(latency_us) <> 0 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8
+ON CONFLICT (project, minute, agent, agent_version, status, failure_type, failure_code, latency_bucket) DO UPDATE
+SET runs = rollup.runs + excluded.runs, latency_us = rollup.latency_us + excluded.latency_us;
+
+-- name: write_losses
+-- Running totals: the greatest is the newest.
+INSERT INTO declared_losses AS loss (project, run_id, producer, reason, total)
+SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::integer[]) ORDER BY 1, 2, 3, 4
+ON CONFLICT (project, run_id, producer, reason) DO UPDATE SET total = greatest(loss.total, excluded.total);
+
+-- name: bury
+-- A record that cannot be stored: where it lies, why, how large, and nothing of what it says.
+INSERT INTO dead_letters (topic_id, partition, record_offset, topic, reason, field, size_bytes, keyed_hash, dead_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now())
+ON CONFLICT DO NOTHING;
+
+-- name: cover
+-- The last word of the transaction: these offsets are in the store or in the dead letters.
+UPDATE ingest_ledger SET covered = covered + int8multirange(int8range($3, $4)), updated_at = now()
+WHERE topic_id = $1 AND partition = $2;
+
+-- name: stored_runs
+-- For comparison with the fold: times as microseconds.
+SELECT project, run_id, identity_rank, agent, agent_version, start_digest, parent_run_id, parent_step_id,
+       metadata::text AS metadata, end_digest, end_status, emitted, failure_rank, failure_id, failure_type, failure_code,
+       abandon_after_s,
+       (extract(epoch FROM declared_started_at) * 1000000)::bigint AS declared_us,
+       (extract(epoch FROM ended_at) * 1000000)::bigint AS ended_us,
+       (extract(epoch FROM failure_at) * 1000000)::bigint AS failure_us,
+       (extract(epoch FROM first_ended_at) * 1000000)::bigint AS first_ended_us,
+       (extract(epoch FROM first_event_at) * 1000000)::bigint AS first_event_us,
+       (extract(epoch FROM last_event_at) * 1000000)::bigint AS last_event_us,
+       (extract(epoch FROM last_received_at) * 1000000)::bigint AS last_received_us,
+       (extract(epoch FROM started_at) * 1000000)::bigint AS started_us,
+       (extract(epoch FROM silent_after) * 1000000)::bigint AS silent_after_us,
+       latency_us, status,
+       step_count AS steps, error_step_count AS error_steps, failure_count AS failures,
+       recorded_failure_count AS recorded_failures
+FROM runs;
+
+-- name: stored_steps
+-- For comparison with the fold: times as microseconds, metadata as it was written.
+SELECT (extract(epoch FROM started_at) * 1000000)::bigint AS started_us, metadata::text AS metadata_text, steps.* FROM steps;
+
+-- name: stored_failures
+-- For comparison with the fold: times as microseconds.
+SELECT (extract(epoch FROM occurred_at) * 1000000)::bigint AS occurred_us, failures.* FROM failures;
+
+-- name: stored_losses
+-- For comparison with the fold.
+SELECT project, run_id::text AS run_id, producer, reason, total FROM declared_losses;
+
+-- name: stored_run_rollups
+-- For comparison with the fold, which has no rows that count nothing.
+SELECT project, (extract(epoch FROM minute) * 1000000)::bigint, agent, agent_version, status, failure_type, failure_code,
+       latency_bucket, runs, latency_us
+FROM run_rollups WHERE runs <> 0 OR latency_us <> 0;
+
+-- name: stored_step_rollups
+-- For comparison with the fold, which has no rows that count nothing.
+SELECT project, (extract(epoch FROM minute) * 1000000)::bigint, agent, agent_version, kind, name, status, latency_bucket,
+       steps, latency_us
+FROM step_rollups WHERE steps <> 0 OR latency_us <> 0;

@@ -1,0 +1,51 @@
+"""All that a worker process is told. Environment variables with the prefix AGENTTRACER_WORKER_; nothing is read elsewhere."""
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from agenttracer.wire.topics import EVENTS_TOPIC
+
+
+class Settings(BaseSettings):
+    """One worker's settings. Each default has its reason beside it."""
+
+    model_config = SettingsConfigDict(env_prefix="AGENTTRACER_WORKER_", frozen=True, extra="forbid")
+
+    kafka_bootstrap: str = "127.0.0.1:9092"
+    """Kafka's addresses, comma-separated. The local stack's by default."""
+    postgres_dsn: SecretStr
+    """Where the store is, for the role agenttracer_worker. No default: a worker without a store has nothing to do."""
+    topic: str = EVENTS_TOPIC
+    """The contract's topic; another one only for tests and rebuilds."""
+    group: str = "agenttracer-workers"
+    """Workers of one group share the partitions. Another group is another reader of everything."""
+    instance: str | None = None
+    """A name that a worker keeps over restarts (an orchestrator's ordinal): its return then moves no partitions."""
+    host: str = "127.0.0.1"
+    """Where /health, /ready and /metrics listen. Loopback: opening it is a decision."""
+    port: int = Field(default=8002, ge=0, le=65_535)
+    """The first worker's port on one machine; a further one needs its own."""
+    batch_max_rows: int = Field(default=16_000, ge=1)
+    """Measured best of 5,000, 16,000 and 40,000 rows a transaction: 42k, 53-57k and 38k events/s."""
+    batch_max_wait_s: float = Field(default=0.05, ge=0, le=5)
+    """How long a thin stream waits for company before it is written: freshness against transactions."""
+    buffer_max_chunks: int = Field(default=16, ge=1)
+    """Chunks held in memory while the store is slow; then fetching pauses. 16 chunks of 2,000 small records are some 50 MB."""
+    transaction_timeout_s: float = Field(default=60.0, gt=0)
+    """A transaction of the largest batch takes under a second; after a minute something is stuck, and it is tried again."""
+    retry_max_s: float = Field(default=30.0, gt=0)
+    """The longest pause between two tries while the store is away."""
+    session_timeout_s: float = Field(default=10.0, gt=0)
+    """After this silence Kafka gives a dead worker's partitions to others. Longer is calmer, shorter fails over faster."""
+    stuck_after_s: float = Field(default=120.0, gt=0)
+    """Lag without progress for this long while the store answers ends the process: its orchestrator starts a fresh one."""
+    stop_grace_s: float = Field(default=30.0, gt=0)
+    """How long SIGTERM waits for what is in flight. What is not finished then is read again by the next owner."""
+    dead_letter_max_share: float = Field(default=0.01, gt=0, le=1)
+    """Share of the last 1,000 records that may be dead letters; above it the worker stops, since the fault is not theirs."""
+    dead_letter_max_in_a_row: int = Field(default=100, ge=1)
+    """Dead letters one after the other that stop the worker, for the same reason."""
+    dead_letter_key: SecretStr | None = None
+    """Key for the hashes of dead letters. Without it they carry none."""
+    log_level: str = "INFO"
+    """DEBUG, INFO, WARNING or ERROR."""

@@ -1,0 +1,24 @@
+"""What a database error asks for: the same again, something smaller, or an end. Nothing else reads SQLSTATEs."""
+
+from typing import Final
+
+import asyncpg
+
+from stream_workers.errors import PermanentStoreError, TransientStoreError, WorkerError
+
+_TRANSIENT_CLASSES: Final = ("08", "53", "57P")
+_TRANSIENT_STATES: Final = frozenset({"40001", "40P01", "55P03", "57014", "25006"})
+"""25006: a read-only standby answered, as in the middle of a failover. 57014: our own statement timeout."""
+_PERMANENT_CLASSES: Final = ("22", "23", "54")
+
+
+def understood(error: BaseException) -> WorkerError | None:
+    """The worker's error for one of asyncpg's or the network's; None for what nobody expected."""
+    state = getattr(error, "sqlstate", None)
+    if isinstance(error, asyncpg.PostgresError) and isinstance(state, str):
+        if state in _TRANSIENT_STATES or state.startswith(_TRANSIENT_CLASSES):
+            return TransientStoreError(state)
+        return PermanentStoreError(state) if state.startswith(_PERMANENT_CLASSES) else None
+    if isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError | asyncpg.InternalClientError):
+        return TransientStoreError(type(error).__name__)
+    return None

@@ -1,0 +1,56 @@
+"""How far a partition is finished: the end of the longest finished prefix of what was delivered. Pure; one per partition.
+
+Faust's own bookkeeping commits past an unfinished record when the hole is one wide (upstream #606), so it is not used.
+"""
+
+from collections import deque
+
+
+class Watermark:
+    """Chunks in the order of delivery, each finished or not, and the offset up to which all are finished."""
+
+    def __init__(self) -> None:
+        self._open: deque[_Chunk] = deque()
+        self._position: int | None = None
+
+    def delivered(self, last_offset: int, timestamp_s: float) -> None:
+        """A chunk that ends with `last_offset` was handed over; its first record has this time. Offsets grow until `forget`."""
+        self._open.append(_Chunk(last_offset, timestamp_s))
+
+    def finished(self, last_offset: int) -> None:
+        """The chunk is stored. Unknown chunks, as of before a `forget`, are ignored."""
+        for chunk in self._open:
+            if chunk.last_offset == last_offset:
+                chunk.finished = True
+                break
+        while self._open and self._open[0].finished:
+            self._position = self._open.popleft().last_offset + 1
+
+    def forget(self) -> None:
+        """The partition was taken away or is read anew from elsewhere: what is in flight no longer counts."""
+        self._open.clear()
+        self._position = None
+
+    @property
+    def position(self) -> int | None:
+        """The next offset to read after a restart, or None while nothing is finished."""
+        return self._position
+
+    @property
+    def oldest_s(self) -> float | None:
+        """The time of the oldest record handed over and not finished."""
+        return self._open[0].timestamp_s if self._open else None
+
+    @property
+    def in_flight(self) -> int:
+        """Chunks handed over and not finished as a prefix."""
+        return len(self._open)
+
+
+class _Chunk:
+    __slots__ = ("finished", "last_offset", "timestamp_s")
+
+    def __init__(self, last_offset: int, timestamp_s: float) -> None:
+        self.last_offset = last_offset
+        self.timestamp_s = timestamp_s
+        self.finished = False

@@ -1,0 +1,80 @@
+"""Gets a list of received records into the store, whatever it takes: the same again, smaller pieces, or a dead letter.
+
+Raises HoleError (the caller reads anew) and PoisonBrakeError (the process ends); any other error is unexpected and ends
+the process too. Nothing here knows of Faust.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Sequence
+
+from servicekit.logs import Log
+from stream_workers.batch import Received, Topic, make_batch
+from stream_workers.brake import PoisonBrake
+from stream_workers.decode import canonical_json, refuse
+from stream_workers.errors import PermanentStoreError, TransientStoreError
+from stream_workers.metrics import Metrics
+from stream_workers.store import RunStore, Saved
+
+_RETRY_FIRST_S = 0.1
+_log = Log("worker.write")
+
+
+class Writer:
+    """Writes for one topic. One call at a time."""
+
+    def __init__(self, store: RunStore, topic: Topic, metrics: Metrics, *, retry_max_s: float, brake: PoisonBrake) -> None:
+        self._store = store
+        self._topic = topic
+        self._metrics = metrics
+        self._retry_max_s = retry_max_s
+        self._brake = brake
+
+    async def write(self, received: Sequence[Received]) -> None:
+        """Return once all of it is durable, as rows or as dead letters. Waits for ever while the store is away."""
+        try:
+            await self._save(received)
+        except PermanentStoreError as error:
+            await self._bisect(received, error)
+        else:
+            self._judge(received)
+
+    async def _bisect(self, received: Sequence[Received], error: PermanentStoreError) -> None:
+        if len(received) == 1:
+            _log.error("record_refused", sqlstate=error.sqlstate, partition=received[0].partition, offset=received[0].offset)
+            await self.write([refuse(received[0], reason=f"sqlstate_{error.sqlstate.lower()}")])
+            return
+        middle = len(received) // 2
+        await self.write(received[:middle])
+        await self.write(received[middle:])
+
+    async def _save(self, received: Sequence[Received]) -> Saved:
+        batch = make_batch(received, canonical_json)
+        pause_s = _RETRY_FIRST_S
+        while True:
+            began = time.monotonic()
+            try:
+                saved = await self._store.save(self._topic, batch)
+            except TransientStoreError as error:
+                self._metrics.retries.labels(error.reason).inc()
+                _log.warning("store_away", reason=error.reason, retry_in_s=round(pause_s, 2))
+                await asyncio.sleep(random.uniform(0.5, 1.0) * pause_s)  # noqa: S311 - jitter, not a secret
+                pause_s = min(2 * pause_s, self._retry_max_s)
+            else:
+                self._metrics.transaction_seconds.observe(time.monotonic() - began)
+                return self._count(saved)
+
+    def _count(self, saved: Saved) -> Saved:
+        self._metrics.steps_stored.inc(saved.new_steps)
+        self._metrics.failures_stored.inc(saved.new_failures)
+        self._metrics.rows_repeated.inc(saved.repeated)
+        return saved
+
+    def _judge(self, received: Sequence[Received]) -> None:
+        for item in received:
+            if item.letter is None:
+                self._brake.stored()
+            else:
+                self._metrics.dead_letters.labels(item.letter.reason).inc()
+                self._brake.died()

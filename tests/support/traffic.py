@@ -1,0 +1,143 @@
+"""Seeded traffic for tests: runs of many shapes as contract records, and the mischief that a network can do to them."""
+
+import random
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from agenttracer.wire.envelope import VERSION, Producer, Record
+from agenttracer.wire.events import (
+    RUN_SCOPE_ID,
+    Event,
+    EventsDropped,
+    Evidence,
+    FailureRecorded,
+    RunFinished,
+    RunHeartbeat,
+    RunStarted,
+    StepFinished,
+)
+from agenttracer.wire.vocabulary import DropReason, FailureType, RunEnd, StepKind, StepStatus
+
+BASE_US = 1_790_000_000_000_000
+_EVIDENCE = (
+    Evidence(error_class="TimeoutError"),
+    Evidence(error_class="APIStatusError", http_status=429, retry_after_s=3),
+    Evidence(http_status=503),
+    Evidence(error_class="pydantic.ValidationError"),
+    Evidence(error_class="OSError", errno=111),
+    Evidence(error_code="context_length_exceeded", http_status=400),
+    None,
+)
+_METADATA = ({}, {"model": "gpt-4o", "input_tokens": 812}, {"result_count": 0}, {"score": 0.25, "cached": True})
+
+
+class Traffic:
+    """Records of made-up runs; equal seeds make equal records."""
+
+    def __init__(self, seed: int, *, base_us: int = BASE_US) -> None:
+        self.random = random.Random(seed)
+        self.base_us = base_us
+
+    def runs(self, count: int, *, steps: int = 10) -> list[list[Event]]:
+        """So many runs, each a list of its events in order."""
+        return [list(self.run(steps=self.random.randint(0, 2 * steps))) for _ in range(count)]
+
+    def run(self, *, steps: int) -> Iterator[Event]:
+        """One run: nearly always a start and an end, steps in between, some of them failing."""
+        rng = self.random
+        run_id = str(uuid.UUID(int=rng.getrandbits(128)))
+        at = self.base_us + rng.randrange(300_000_000)
+        seq = 0
+        if rng.random() < 0.97:
+            yield RunStarted(
+                run_id=run_id,
+                seq=seq,
+                started_at=at,
+                metadata=rng.choice(({}, {"tier": "gold"})),
+                abandon_after_s=rng.choice((None, 60)),
+            )
+        for _ in range(steps):
+            seq += 1
+            at += rng.randrange(50_000)
+            yield from self.step(run_id, seq, at)
+        if rng.random() < 0.1:
+            yield RunHeartbeat(run_id=run_id, at=at)
+        if rng.random() < 0.1:
+            yield EventsDropped(run_id=run_id, reason=rng.choice(list(DropReason)), total=rng.randrange(1, 9))
+        if rng.random() < 0.95:
+            status = rng.choice(list(RunEnd))
+            evidence = rng.choice(_EVIDENCE) if status == RunEnd.FAILURE else None
+            yield RunFinished(
+                run_id=run_id, seq=seq + 1, ended_at=at + 1000, status=status, emitted=seq + 2, evidence=evidence
+            )
+
+    def step(self, run_id: str, seq: int, at: int) -> Iterator[Event]:
+        """One step, and with some luck a failure recorded in it."""
+        rng = self.random
+        step_id = f"{rng.getrandbits(64) | 1:016x}"
+        failed = rng.random() < 0.15
+        yield StepFinished(
+            run_id=run_id,
+            seq=seq,
+            step_id=step_id,
+            kind=rng.choice(list(StepKind)),
+            name=rng.choice(("search", "lookup_order", "answer")),
+            started_at=at,
+            duration_us=rng.randrange(5_000_000),
+            status=StepStatus.ERROR if failed else StepStatus.OK,
+            attempt=rng.randint(1, 3),
+            evidence=rng.choice(_EVIDENCE) if failed else None,
+            metadata=rng.choice(_METADATA),
+        )
+        if rng.random() < 0.05:
+            yield FailureRecorded(
+                run_id=run_id,
+                seq=seq,
+                failure_id=rng.choice((step_id, RUN_SCOPE_ID)),
+                occurred_at=at + 5,
+                failure_type=rng.choice(list(FailureType)),
+                failure_code=rng.choice(("timeout", "made_up_code")),
+                step_id=step_id,
+                message_chars=rng.choice((None, 40)),
+            )
+
+    def records(self, runs: Sequence[Sequence[Event]], *, flush: int = 6) -> list[Record]:
+        """Each run in flushes of up to `flush` events, flushes of runs interleaved as they would be in time."""
+        found: list[Record] = []
+        for events in runs:
+            producer = Producer(id=f"p{self.random.randrange(5)}", agent="support", agent_version=self.random.choice(("1.0", "1.1")))
+            start = 0
+            while start < len(events):
+                size = self.random.randint(1, flush)
+                found.append(self.record(events[start : start + size], producer))
+                start += size
+        self.random.shuffle(found)
+        return found
+
+    def record(self, events: Sequence[Event], producer: Producer) -> Record:
+        """One record, received some time after its events."""
+        received_at = self.base_us + 400_000_000 + self.random.randrange(1_000_000)
+        return Record(v=VERSION, project="default", producer=producer, received_at=received_at, events=tuple(events))
+
+    def mischief(self, records: Sequence[Record]) -> list[Record]:
+        """The same, some of them repeated with a later receipt, some with one event said again differently, in any order."""
+        rng = self.random
+        repeated = [replace(record, received_at=record.received_at + 7) for record in records if rng.random() < 0.2]
+        contradicted = [replace(record, events=tuple(map(self._contradict, record.events))) for record in records if rng.random() < 0.05]
+        everything = [*records, *repeated, *contradicted]
+        rng.shuffle(everything)
+        return everything
+
+    def _contradict(self, event: Event) -> Event:
+        match event:
+            case StepFinished():
+                return replace(event, duration_us=event.duration_us + 1, status=StepStatus.ERROR, evidence=Evidence(http_status=500))
+            case RunFinished():
+                return replace(event, ended_at=event.ended_at + self.random.choice((-1, 0, 1)), status=RunEnd.PARTIAL)
+            case RunStarted():
+                return replace(event, started_at=event.started_at - self.random.choice((0, 60_000_000)), metadata={"tier": "base"})
+            case FailureRecorded():
+                return replace(event, failure_code="other_code")
+            case _:
+                return event
