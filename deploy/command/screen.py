@@ -1,0 +1,76 @@
+"""What the command shows: progress lines, tables, errors. Decides nothing."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from deploy.command.state import PartState
+from deploy.endpoints import PipelineEndpoints
+from deploy.topics import TopicReport
+
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+
+class Progress:
+    """Prints lines with the seconds since the command began."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    def __call__(self, line: str) -> None:
+        """Print one line."""
+        console.print(f"[dim]{time.monotonic() - self._began:6.1f} s[/dim]  {escape(line)}", soft_wrap=True)
+
+
+def show_error(message: str) -> None:
+    """Print an error."""
+    errors.print(f"[bold red]agenttracer:[/bold red] {escape(message)}", soft_wrap=True)
+
+
+def show_endpoints(endpoints: PipelineEndpoints, *, title: str, logs: Path) -> None:
+    """Print what listens where, and where to look when it does not."""
+    table = _table(title, "part", "where", "what for")
+    table.add_row("gateway", endpoints.gateway_url, "SDKs send events here: POST /v1/events")
+    table.add_row("query", endpoints.query_url, "read runs and statistics: /v1/runs, /v1/stats, /docs")
+    for number, url in enumerate(endpoints.worker_urls, start=1):
+        table.add_row(f"worker-{number}", url, "lag and health: /metrics, /health")
+    table.add_row("Kafka", endpoints.kafka_bootstrap, f"topic {endpoints.topic}" + _origin(local=endpoints.local_kafka))
+    table.add_row("PostgreSQL", endpoints.postgres_address, "the store" + _origin(local=endpoints.local_postgres))
+    table.add_row("logs", str(logs), "one file a process")
+    console.print(table)
+
+
+def show_status(parts: Sequence[PartState]) -> None:
+    """Print what runs."""
+    table = _table(None, "part", "state", "where", "pid")
+    for part in parts:
+        colour = "green" if part.ready else "red"
+        table.add_row(part.name, f"[{colour}]{part.state}[/{colour}]", part.where, str(part.pid or ""))
+    console.print(table)
+
+
+def show_topic(report: TopicReport) -> None:
+    """Print what became of a topic."""
+    done = "created" if report.created else "checked"
+    title = f"{report.name}: {done}, {report.partitions} partitions, {report.replication_factor} copies"
+    table = _table(title, "setting", "wanted", "found", "applied")
+    for setting in report.settings:
+        found = "" if setting.found is None else setting.found
+        table.add_row(setting.setting, setting.wanted, found, "[yellow]yes[/yellow]" if setting.applied else "")
+    console.print(table)
+
+
+def _table(title: str | None, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for column in columns:
+        table.add_column(column, header_style="dim", overflow="fold")
+    return table
+
+
+def _origin(*, local: bool) -> str:
+    return "" if local else " (existing, not ours)"

@@ -1,0 +1,46 @@
+"""Where a running pipeline is found: the file `endpoints.json` of its state directory, for examples, the demo and people.
+
+It never holds a password. Written by `pipeline`, read by anybody.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from deploy.errors import NotRunningError
+from deploy.local_stack.files import write_atomically
+
+FILE_NAME = "endpoints.json"
+
+
+@dataclass(frozen=True)
+class PipelineEndpoints:
+    """Addresses of everything that runs."""
+
+    gateway_url: str
+    query_url: str
+    worker_urls: tuple[str, ...]  # metrics, health
+    kafka_bootstrap: str
+    topic: str
+    postgres_address: str  # host:port/database
+    local_kafka: bool  # ours, or an existing one that we were pointed at
+    local_postgres: bool
+
+
+def write_endpoints(state_dir: Path, endpoints: PipelineEndpoints) -> None:
+    """Publish where the pipeline is."""
+    write_atomically(state_dir / FILE_NAME, json.dumps(asdict(endpoints), indent=2) + "\n")
+
+
+def read_endpoints(state_dir: Path) -> PipelineEndpoints:
+    """Read where the pipeline is. Raises NotRunningError if none was published, or it was stopped since."""
+    try:
+        found = json.loads((state_dir / FILE_NAME).read_text())
+        return PipelineEndpoints(**{**found, "worker_urls": tuple(found["worker_urls"])})
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        raise NotRunningError("nothing is up; start it with `agenttracer up`") from None
+
+
+def forget_endpoints(state_dir: Path) -> None:
+    """Take back what was published."""
+    (state_dir / FILE_NAME).unlink(missing_ok=True)

@@ -1,0 +1,122 @@
+"""Apache Kafka in KRaft mode as a server of the local stack: formatted once, started on the Java at hand, really asked.
+
+Where the jars come from is in `kafka_jars`, what is configured in `kafka_config`, how a server starts and stops in `server`.
+"""
+
+import base64
+import os
+import subprocess
+import uuid
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+from deploy.errors import StartError
+from deploy.local_stack.files import write_atomically
+from deploy.local_stack.java import Java, choose_java
+from deploy.local_stack.kafka_config import log4j2_properties, server_properties
+from deploy.local_stack.kafka_jars import kafka_class_path
+from deploy.local_stack.kafka_probe import cluster_id_at
+from deploy.local_stack.ports import LOOPBACK, accepts_connections
+from deploy.local_stack.server import Launch, Server
+
+_CONTROLLER = "kafka_controller"
+_FORMAT_TIMEOUT_S = 120
+_HEAP = ("-Xms256m", "-Xmx768m")
+
+
+class KafkaServer(Server):
+    """One Kafka node, broker and controller, on loopback."""
+
+    name = "kafka"
+    title = "Kafka"
+    preferred_port: ClassVar[int] = 9092
+    preferred_controller_port: ClassVar[int] = 9093
+
+    @property
+    def bootstrap(self) -> str:
+        """What clients are given to connect: `host:port`."""
+        return f"{LOOPBACK}:{self.port}"
+
+    def answers(self) -> bool:
+        """Tell whether the broker on our port is up, and is the one with our data."""
+        expected = self._cluster_id()
+        if expected is None or self.port is None or not accepts_connections(self.port):
+            return False
+        return cluster_id_at(self.bootstrap) == expected
+
+    def _provision(self) -> None:
+        """Fetch the jars and format the data directory, once."""
+        if self._cluster_id() is None:
+            self._write_configuration()
+            self._format()
+
+    def _prepare(self) -> Launch:
+        self._write_configuration()
+        return self._launch("kafka.Kafka", str(self._properties), heap=_HEAP)
+
+    @cached_property
+    def _java(self) -> Java:
+        return choose_java(os.environ)
+
+    @cached_property
+    def _class_path(self) -> str:
+        return kafka_class_path(report=self._report)
+
+    @property
+    def _data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def _properties(self) -> Path:
+        return self.folder / "server.properties"
+
+    @property
+    def _logging(self) -> Path:
+        return self.folder / "log4j2.properties"
+
+    @property
+    def _formatted(self) -> Path:
+        return self.folder / "cluster_id"  # written after the format succeeded, so its presence proves a whole one
+
+    def _cluster_id(self) -> str | None:
+        try:
+            return self._formatted.read_text().strip()
+        except FileNotFoundError:
+            return None
+
+    def _write_configuration(self) -> None:
+        port = self._ports.choose(self.name, preferred=self.preferred_port)
+        controller = self._ports.choose(_CONTROLLER, preferred=self.preferred_controller_port)
+        write_atomically(self._properties, server_properties(port=port, controller_port=controller, data=self._data))
+        write_atomically(self._logging, log4j2_properties())
+
+    def _format(self) -> None:
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        arguments = ("format", "--ignore-formatted", "--cluster-id", cluster_id, "--config", str(self._properties))
+        launch = self._launch("kafka.tools.StorageTool", *arguments, heap=())
+        self._report(f"Kafka: formatting {self._data}")
+        done = subprocess.run(  # noqa: S603  our own argument list, no shell
+            launch.argv, env=launch.environment, capture_output=True, text=True, timeout=_FORMAT_TIMEOUT_S, check=False
+        )
+        if done.returncode != 0:
+            tail = "\n".join((done.stdout + done.stderr).splitlines()[-15:])
+            raise StartError(f"Kafka could not format {self._data}; remove that folder and try again. It said:\n{tail}")
+        write_atomically(self._formatted, cluster_id)
+
+    def _launch(self, main_class: str, *arguments: str, heap: tuple[str, ...]) -> Launch:
+        scratch = self.folder / "tmp"  # native libraries are unpacked there; the system's /tmp may forbid running them
+        scratch.mkdir(parents=True, exist_ok=True)
+        options = (
+            *heap,
+            *self._java.quieting_options,
+            "-XX:+ExitOnOutOfMemoryError",
+            "-Djava.awt.headless=true",
+            f"-Djava.io.tmpdir={scratch}",
+            f"-Dlog4j2.configurationFile={self._logging}",
+        )
+        return Launch(
+            argv=(str(self._java.executable), *options, "-cp", self._class_path, main_class, *arguments),
+            environment={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "TZ": "UTC"},
+            working_directory=self.folder,
+        )

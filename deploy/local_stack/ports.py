@@ -1,0 +1,70 @@
+"""Which TCP port each part listens on: the usual one, another when that is taken, and the same again after a restart.
+
+One small file a part, under `ports/` of the state directory; nothing here starts or contacts anything.
+"""
+
+import random
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from deploy.errors import StateError
+from deploy.local_stack.files import write_atomically
+
+LOOPBACK = "127.0.0.1"
+
+# Below every system's range for outgoing connections: a client that keeps trying a stopped server's port from inside that range
+# can be given this very port as its own and connect to itself, and the server never gets it back.
+_SPARE_PORTS = range(20_000, 32_000)
+_TRIES = 500
+
+
+class PortBook:
+    """The ports of one state directory."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._folder = state_dir / "ports"
+
+    def remembered(self, part: str) -> int | None:
+        """Give the port that this part had last; None if it never had one."""
+        try:
+            return int((self._folder / part).read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def choose(self, part: str, *, preferred: int) -> int:
+        """Give a port that is free now: the one it had, else the preferred one, else any; and remember it."""
+        for port in self._candidates(part, preferred=preferred):
+            if is_free(port):
+                write_atomically(self._folder / part, f"{port}\n")
+                return port
+        raise StateError(f"found no free port on {LOOPBACK} for {part}; end some of the servers that listen there")
+
+    def _candidates(self, part: str, *, preferred: int) -> Iterator[int]:
+        others = {self.remembered(file.name) for file in self._folder.glob("[!.]*") if file.name != part}
+        remembered = self.remembered(part)
+        spare = (random.choice(_SPARE_PORTS) for _ in range(_TRIES))  # noqa: S311  spread, not secrecy
+        for port in (*([remembered] if remembered else []), preferred, *spare):
+            if port not in others:
+                yield port
+
+
+def is_free(port: int) -> bool:
+    """Tell whether a server could listen on this loopback port now."""
+    with socket.socket() as probe:
+        # As servers do: connections that linger in TIME_WAIT do not count, listeners do.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+def accepts_connections(port: int, *, timeout_s: float = 1.0) -> bool:
+    """Tell whether anybody listens on this loopback port."""
+    try:
+        socket.create_connection((LOOPBACK, port), timeout=timeout_s).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,107 @@
+"""What the kernel says about processes: who is alive, who is who, who was started for which state directory.
+
+Reads `/proc` and nothing else. A process id alone proves nothing (they are used again), so a process is known by its id, the
+tick at which it started and the boot that it belongs to. What is done with processes is in `owned_process`.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+PROC = Path("/proc")
+OWNER_VARIABLE = "AGENTTRACER_PROCESS_OWNER"
+NAME_VARIABLE = "AGENTTRACER_PROCESS_NAME"
+
+# Positions in /proc/<pid>/stat counted after the program's name, which may itself hold spaces and parentheses (proc(5)).
+_STATE, _PARENT, _START_TICK = 0, 1, 19
+
+
+@dataclass(frozen=True)
+class ProcessId:
+    """One process, told apart from any later one that is given the same pid."""
+
+    pid: int
+    born: str  # "<boot id>:<clock ticks since boot>"
+
+
+def identify(pid: int) -> ProcessId | None:
+    """Give who has this pid now; None if nobody, or only a zombie."""
+    _reap(pid)
+    fields = _stat_fields(pid)
+    if fields is None or fields[_STATE] in ("Z", "X"):
+        return None
+    return ProcessId(pid, f"{_boot_id()}:{fields[_START_TICK]}")
+
+
+def is_alive(process: ProcessId) -> bool:
+    """Tell whether this very process still runs."""
+    return identify(process.pid) == process
+
+
+def find_marked(*, owner: Path, name: str) -> ProcessId | None:
+    """Find the process that was started under this name for this state directory, by the marks in its environment.
+
+    Children inherit the marks; the one whose parent has none is the process itself.
+    """
+    marks = {f"{OWNER_VARIABLE}={owner}".encode(), f"{NAME_VARIABLE}={name}".encode()}
+    marked = {pid for pid in _pids() if marks <= _environment(pid)}
+    roots = [pid for pid in marked if _parent(pid) not in marked]
+    return next((process for pid in roots if (process := identify(pid))), None)
+
+
+def marked_names(*, owner: Path) -> set[str]:
+    """Give the names under which processes of this state directory run, by the marks in their environments."""
+    mark, prefix = f"{OWNER_VARIABLE}={owner}".encode(), f"{NAME_VARIABLE}=".encode()
+    environments = (environment for pid in _pids() if mark in (environment := _environment(pid)))
+    return {
+        entry.removeprefix(prefix).decode() for environment in environments for entry in environment if entry.startswith(prefix)
+    }
+
+
+def working_in(folder: Path) -> list[ProcessId]:
+    """List the processes whose working directory is this folder; PostgreSQL's stand in their data directory, and only they."""
+    return [process for pid in _pids() if _working_directory(pid) == folder and (process := identify(pid))]
+
+
+def _reap(pid: int) -> None:
+    """Collect an ended child, so that it does not stay a zombie; quietly nothing for anybody else's process."""
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        return
+
+
+def _pids() -> Iterator[int]:
+    return (int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit())
+
+
+def _boot_id() -> str:
+    return (PROC / "sys/kernel/random/boot_id").read_text().strip()
+
+
+def _stat_fields(pid: int) -> list[str] | None:
+    try:
+        stat = (PROC / str(pid) / "stat").read_text(errors="replace")
+    except OSError:
+        return None
+    return stat.rpartition(")")[2].split()
+
+
+def _parent(pid: int) -> int | None:
+    fields = _stat_fields(pid)
+    return int(fields[_PARENT]) if fields else None
+
+
+def _environment(pid: int) -> set[bytes]:
+    try:
+        return set((PROC / str(pid) / "environ").read_bytes().split(b"\0"))
+    except OSError:  # gone, or another user's
+        return set()
+
+
+def _working_directory(pid: int) -> Path | None:
+    try:
+        return (PROC / str(pid) / "cwd").readlink()
+    except OSError:
+        return None

@@ -1,0 +1,182 @@
+"""How any server of the local stack starts, is adopted, stops and heals. What the server *is* stands in `kafka` and `postgres`.
+
+Rules:
+- at most one runs per state directory; a running one that answers is adopted, one that does not is replaced;
+- `start` returns only when the server really answers; `stop` only when the process is gone;
+- every change happens under a lock of the state directory, so any number of commands may do it at once.
+"""
+
+import signal
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from deploy.errors import StartError
+from deploy.local_stack.files import locked
+from deploy.local_stack.owned_process import AS_SELF, Identity, OwnedProcess
+from deploy.local_stack.ports import PortBook
+
+Report = Callable[[str], None]
+
+_POLL_S = 0.1
+_ADOPTION_WAIT_S = 20.0  # another command may have started it a moment ago, and been killed
+_ATTEMPTS = 3  # a port can be taken by somebody else between choosing it and listening on it
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Everything needed to start a server's process."""
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    working_directory: Path
+    identity: Identity = field(default=AS_SELF)
+
+
+class Server(ABC):
+    """One server of the local stack."""
+
+    name: ClassVar[str]  # of files and marks
+    title: ClassVar[str]  # for people
+    stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
+    ready_within_s: ClassVar[float] = 60.0
+    stop_within_s: ClassVar[float] = 30.0
+
+    def __init__(self, state_dir: Path, *, ports: PortBook, report: Report) -> None:
+        self.folder = state_dir / self.name
+        self._state_dir = state_dir
+        self._ports = ports
+        self._report = report
+        self._process = OwnedProcess(state_dir=state_dir, name=self.name)
+
+    @property
+    def pid(self) -> int | None:
+        """The process id; None when it does not run."""
+        process = self._process.find()
+        return process.pid if process else None
+
+    @property
+    def port(self) -> int | None:
+        """The port it listens on, or did when it last ran; None if it never ran."""
+        return self._ports.remembered(self.name)
+
+    @property
+    def log(self) -> Path:
+        """The file that it logs to."""
+        return self._process.log
+
+    def log_tail(self, *, lines: int = 15) -> str:
+        """Give the last lines of its log since it was last started from here."""
+        return self._process.log_tail(lines=lines)
+
+    def start(self) -> bool:
+        """Start it, or adopt the one that runs; False if it ran already. Raises StartError when it does not come up."""
+        with self._lock():
+            if self._adopt():
+                return False
+            self._clear_remains()
+            self._provision()
+            for attempt in range(1, _ATTEMPTS + 1):
+                if self._try_start(last=attempt == _ATTEMPTS):
+                    break
+            return True
+
+    def stop(self) -> bool:
+        """Stop it in order; False if it was not running."""
+        with self._lock():
+            if self._process.find() is None:
+                return False
+            self._process.end(with_signal=self.stop_signal, grace_s=self.stop_within_s)
+            self._clear_remains()
+            self._report(f"{self.title} stopped")
+            return True
+
+    def kill(self) -> None:
+        """End it with SIGKILL, as a crash would, and wait until nothing of it is left."""
+        with self._lock():
+            self._process.kill()
+            self._clear_remains()
+
+    @abstractmethod
+    def answers(self) -> bool:
+        """Tell whether this very server answers a real request now. Never raises for a server that is down."""
+
+    @abstractmethod
+    def _provision(self) -> None:
+        """Get programs and an initialised data directory; nothing to do when they are there."""
+
+    @abstractmethod
+    def _prepare(self) -> Launch:
+        """Choose ports and write the configuration."""
+
+    def _after_start(self) -> None:
+        """Do what has to be done once the server answers, each time; idempotent."""
+        return
+
+    def _clear_remains(self) -> None:
+        """Remove what a crash may have left and what would keep the next start from working."""
+        return
+
+    def _adopt(self) -> bool:
+        running = self._process.find()
+        if running is None:
+            return False
+        if self._wait_ready(_ADOPTION_WAIT_S):
+            self._after_start()
+            self._report(f"{self.title} is running already on port {self.port}")
+            return True
+        self._report(f"{self.title} (pid {running.pid}) does not answer; starting it anew")
+        self._process.end(with_signal=self.stop_signal, grace_s=self.stop_within_s)
+        return False
+
+    def _try_start(self, *, last: bool) -> bool:
+        """Start once; False if the port was lost to somebody else, unless this was the last try."""
+        launch = self._prepare()
+        self._report(f"{self.title} starting on port {self.port}")
+        began = time.monotonic()
+        self._process.spawn(
+            launch.argv,
+            environment=launch.environment,
+            working_directory=launch.working_directory,
+            identity=launch.identity,
+        )
+        if self._wait_ready(self.ready_within_s):
+            self._after_start()
+            self._report(f"{self.title} ready on port {self.port} after {time.monotonic() - began:.1f} s")
+            return True
+        self._give_up(retry=not last)
+        return False
+
+    def _give_up(self, *, retry: bool) -> None:
+        """End what did not get ready. Raises StartError, unless it died of a lost port and may be tried again."""
+        tail = self._process.log_tail()
+        died = self._process.find() is None
+        self._process.kill()
+        self._clear_remains()
+        if not (retry and died and _lost_its_port(tail)):
+            what = "ended at once" if died else f"did not answer within {self.ready_within_s:.0f} s"
+            raise StartError(f"{self.title} {what}; the end of {self.log}:\n{tail}")
+
+    def _wait_ready(self, timeout_s: float) -> bool:
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            if self.answers():
+                return True
+            if self._process.find() is None:
+                return False
+            time.sleep(_POLL_S)
+        return False
+
+    def _lock(self) -> AbstractContextManager[None]:
+        return locked(
+            self._state_dir / "run" / f"{self.name}.lock",
+            waiting=lambda: self._report(f"waiting for another command that is starting or stopping {self.title}"),
+        )
+
+
+def _lost_its_port(log_tail: str) -> bool:
+    return "already in use" in log_tail.lower()

@@ -1,0 +1,95 @@
+"""The whole pipeline on this machine: infrastructure, topic, schema, services, started in that order and stopped in reverse.
+
+Keeping it alive afterwards is in `supervisor`; words and tables for people are in `command`.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from agenttracer.wire.topics import EVENTS_TOPIC
+from deploy import services
+from deploy.endpoints import PipelineEndpoints, forget_endpoints, write_endpoints
+from deploy.infrastructure import Existing, Infrastructure
+from deploy.roster import stop_services
+from deploy.schema import migrate
+from deploy.services import Service
+from deploy.topics import ensure_topic
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class PipelineSettings:
+    """What to run, and where."""
+
+    state_dir: Path
+    existing: Existing
+    workers: int
+
+
+class Pipeline:
+    """Everything, in one state directory."""
+
+    def __init__(self, settings: PipelineSettings, *, report: Report) -> None:
+        self._settings = settings
+        self._report = report
+        self.infrastructure = Infrastructure(settings.state_dir, existing=settings.existing, report=report)
+        self.services: list[Service] = []
+
+    def start(self) -> PipelineEndpoints:
+        """Start everything, wait until it is ready, publish where it is."""
+        forget_endpoints(self._settings.state_dir)  # a killed command's
+        self.infrastructure.start()
+        report = asyncio.run(ensure_topic(self.infrastructure.kafka_bootstrap))
+        self._report(f"topic {report.name}: {report.partitions} partitions, {'made' if report.created else 'checked'}")
+        migrate(self.infrastructure.owner_dsn, report=self._report)
+        self.infrastructure.admit_services()
+        self.services = self._services()
+        self._start_services()
+        return self.publish()
+
+    def stop(self) -> None:
+        """Stop everything in order: no new events first, then the rest, the servers last."""
+        forget_endpoints(self._settings.state_dir)
+        stop_services(self._settings.state_dir, report=self._report)
+        self.infrastructure.stop()
+
+    def publish(self) -> PipelineEndpoints:
+        """Write where everything is; again after a restart, since a port can have changed."""
+        gateway, query, *workers = self.services
+        endpoints = PipelineEndpoints(
+            gateway_url=gateway.url,
+            query_url=query.url,
+            worker_urls=tuple(worker.url for worker in workers),
+            kafka_bootstrap=self.infrastructure.kafka_bootstrap,
+            topic=EVENTS_TOPIC,
+            postgres_address=self.infrastructure.postgres_address,
+            local_kafka=not self._settings.existing.kafka_bootstrap,
+            local_postgres=not self._settings.existing.postgres_dsn,
+        )
+        write_endpoints(self._settings.state_dir, endpoints)
+        return endpoints
+
+    def _services(self) -> list[Service]:
+        state_dir, infrastructure = self._settings.state_dir, self.infrastructure
+        kafka = infrastructure.kafka_bootstrap
+        dsn = infrastructure.service_dsn("agenttracer_worker")
+        return [
+            services.gateway(state_dir=state_dir, kafka_bootstrap=kafka, topic=EVENTS_TOPIC),
+            services.query(state_dir=state_dir, postgres_dsn=infrastructure.service_dsn("agenttracer_query")),
+            *(
+                services.worker(number=number, state_dir=state_dir, kafka_bootstrap=kafka, postgres_dsn=dsn, topic=EVENTS_TOPIC)
+                for number in range(1, self._settings.workers + 1)
+            ),
+        ]
+
+    def _start_services(self) -> None:
+        # Left over from a command that was killed: their settings may be old.
+        stop_services(self._settings.state_dir, report=self._report)
+        for service in self.services:
+            service.start()
+        for service in self.services:
+            service.wait_ready()
+            self._report(f"{service.name} ready on port {service.port}")

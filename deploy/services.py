@@ -1,0 +1,152 @@
+"""Our own processes as seen from outside: started with settings, waited for, ended. What they do inside is not known here."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from deploy.errors import StartError
+from deploy.local_stack.owned_process import OwnedProcess
+from deploy.local_stack.ports import LOOPBACK, PortBook
+from deploy.ready_probe import says_ready
+
+_PROJECT = Path(__file__).resolve().parents[1]  # where the services' packages lie
+_POLL_S = 0.05
+READY_WITHIN_S = 60.0
+STOP_WITHIN_S = 20.0  # above the 10 s in which the gateway promises to finish what is in flight
+
+
+class Service:
+    """One process of ours with an HTTP port: `python -m <module>`, at most one of a name alive in a state directory."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        module: str,
+        state_dir: Path,
+        port_variable: str,
+        preferred_port: int,
+        environment: Mapping[str, str],
+    ) -> None:
+        self.name = name
+        self._module = module
+        self._port_variable = port_variable
+        self._preferred_port = preferred_port
+        self._environment = environment
+        self._ports = PortBook(state_dir.resolve())
+        self._process = OwnedProcess(state_dir=state_dir.resolve(), name=name)
+
+    @property
+    def pid(self) -> int | None:
+        """The process id; None when it does not run."""
+        process = self._process.find()
+        return process.pid if process else None
+
+    @property
+    def port(self) -> int:
+        """The port it listens on; before the first start, the one it would like."""
+        return self._ports.remembered(self.name) or self._preferred_port
+
+    @property
+    def url(self) -> str:
+        """Where it listens, without a slash at the end."""
+        return f"http://{LOOPBACK}:{self.port}"
+
+    @property
+    def log(self) -> Path:
+        """The file that holds its output."""
+        return self._process.log
+
+    def log_tail(self, *, lines: int = 15) -> str:
+        """Give the last lines of its output since it was last started."""
+        return self._process.log_tail(lines=lines)
+
+    def start(self) -> None:
+        """Start it on a free port, the same as last time if it can be had. One left over from a killed command is ended first."""
+        self.terminate()
+        port = self._ports.choose(self.name, preferred=self._preferred_port)
+        self._process.spawn(
+            [sys.executable, "-m", self._module],
+            environment={**os.environ, **self._environment, self._port_variable: str(port)},
+            working_directory=_PROJECT,
+        )
+
+    def is_ready(self) -> bool:
+        """Tell whether it says now that it is ready."""
+        return self.pid is not None and says_ready(self.port)
+
+    def wait_ready(self, timeout_s: float = READY_WITHIN_S) -> None:
+        """Wait until it says that it is ready. Raises StartError, with the end of its log, if it dies or takes too long."""
+        deadline = time.monotonic() + timeout_s
+        while not says_ready(self.port):
+            if self.pid is None:
+                raise StartError(f"{self.name} ended instead of getting ready; the end of {self.log}:\n{self.log_tail()}")
+            if time.monotonic() > deadline:
+                raise StartError(f"{self.name} is not ready after {timeout_s:.0f} s; the end of {self.log}:\n{self.log_tail()}")
+            time.sleep(_POLL_S)
+
+    def terminate(self, *, grace_s: float = STOP_WITHIN_S) -> None:
+        """Ask it to end in order, wait up to `grace_s` seconds, then kill it."""
+        self._process.end(with_signal=signal.SIGTERM, grace_s=grace_s)
+
+    def kill(self) -> None:
+        """End it with SIGKILL, as a crash would, and wait until it is gone."""
+        self._process.kill()
+
+
+def gateway(*, state_dir: Path, kafka_bootstrap: str, topic: str, extra: Mapping[str, str] | None = None) -> Service:
+    """Give the producer gateway; `extra` are further settings by their environment names."""
+    settings = {
+        "AGENTTRACER_GATEWAY_HOST": LOOPBACK,
+        "AGENTTRACER_GATEWAY_KAFKA_BOOTSTRAP": kafka_bootstrap,
+        "AGENTTRACER_GATEWAY_TOPIC": topic,
+    }
+    return Service(
+        name="gateway",
+        module="producer_gateway",
+        state_dir=state_dir,
+        port_variable="AGENTTRACER_GATEWAY_PORT",
+        preferred_port=_preferred("AGENTTRACER_GATEWAY_PORT", usual=8000),
+        environment={**settings, **(extra or {})},
+    )
+
+
+def worker(
+    *, number: int, state_dir: Path, kafka_bootstrap: str, postgres_dsn: str, topic: str, extra: Mapping[str, str] | None = None
+) -> Service:
+    """Give the stream worker with this number, counted from 1."""
+    settings = {
+        "AGENTTRACER_WORKER_HOST": LOOPBACK,
+        "AGENTTRACER_WORKER_KAFKA_BOOTSTRAP": kafka_bootstrap,
+        "AGENTTRACER_WORKER_POSTGRES_DSN": postgres_dsn,
+        "AGENTTRACER_WORKER_TOPIC": topic,
+    }
+    return Service(
+        name=f"worker-{number}",
+        module="stream_workers",
+        state_dir=state_dir,
+        port_variable="AGENTTRACER_WORKER_PORT",
+        preferred_port=_preferred("AGENTTRACER_WORKER_PORT", usual=8002) + number - 1,
+        environment={**settings, **(extra or {})},
+    )
+
+
+def query(*, state_dir: Path, postgres_dsn: str, extra: Mapping[str, str] | None = None) -> Service:
+    """Give the query service."""
+    settings = {"AGENTTRACER_QUERY_HOST": LOOPBACK, "AGENTTRACER_QUERY_POSTGRES_DSN": postgres_dsn}
+    return Service(
+        name="query",
+        module="query_service",
+        state_dir=state_dir,
+        port_variable="AGENTTRACER_QUERY_PORT",
+        preferred_port=_preferred("AGENTTRACER_QUERY_PORT", usual=8001),
+        environment={**settings, **(extra or {})},
+    )
+
+
+def _preferred(variable: str, *, usual: int) -> int:
+    chosen = os.environ.get(variable, "")
+    return int(chosen) if chosen.isdigit() else usual

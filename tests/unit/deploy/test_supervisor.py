@@ -1,0 +1,82 @@
+from deploy.errors import StartError
+from deploy.supervisor import RestartPolicy, Supervisor
+
+
+class FakePart:
+    """A part that starts, or does not."""
+
+    name = "worker-1"
+
+    def __init__(self, *, starts: bool = True) -> None:
+        self.pid = 1
+        self.started = 0
+        self._starts = starts
+
+    def start(self) -> None:
+        """Start, or fail."""
+        self.started += 1
+        if not self._starts:
+            raise StartError("no")
+        self.pid = 2
+
+    def log_tail(self) -> str:
+        """Give what it wrote."""
+        return "last words"
+
+
+def watched(part: FakePart) -> tuple[Supervisor, list[str], list[int]]:
+    said, restarted = [], []
+    return Supervisor([part], report=said.append, restarted=lambda: restarted.append(1)), said, restarted
+
+
+def test_a_part_that_keeps_dying_is_started_more_and_more_slowly() -> None:
+    """1, 2, 4 … 30 seconds."""
+    policy, now, delays = RestartPolicy(), 0.0, []
+    for _ in range(7):
+        delays.append(policy.died(now=now))
+        now += delays[-1] + 1
+    assert delays == [1, 2, 4, 8, 16, 30, 30]
+
+
+def test_after_a_quiet_minute_all_is_forgiven() -> None:
+    """The next death counts as the first."""
+    policy = RestartPolicy()
+    policy.died(now=0)
+    policy.died(now=2)
+    assert policy.died(now=100) == 1
+
+
+def test_a_living_part_is_left_alone() -> None:
+    """Nothing is said or done."""
+    part = FakePart()
+    supervisor, said, _ = watched(part)
+    supervisor.look(now=0)
+    assert (said, part.started) == ([], 0)
+
+
+def test_a_dead_part_is_reported_at_once_and_started_when_due() -> None:
+    """Its last words are shown, and the endpoints are published again."""
+    part = FakePart()
+    supervisor, said, restarted = watched(part)
+    part.pid = None
+    supervisor.look(now=10.0)
+    assert "last words" in said[0]
+    supervisor.look(now=10.5)
+    assert part.started == 0
+    supervisor.look(now=11.0)
+    assert (part.started, restarted) == (1, [1])
+
+
+def test_a_failed_restart_is_tried_again_later() -> None:
+    """The supervisor itself never dies of it."""
+    part = FakePart(starts=False)
+    supervisor, said, restarted = watched(part)
+    part.pid = None
+    supervisor.look(now=0.0)
+    supervisor.look(now=1.0)
+    supervisor.look(now=2.9)
+    assert part.started == 1
+    supervisor.look(now=3.0)
+    assert part.started == 2
+    assert restarted == []
+    assert "no" in said
