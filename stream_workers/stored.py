@@ -56,9 +56,7 @@ def _run(row: Mapping[str, Any]) -> RunState:
 
     start = Start(row["declared_us"], row["start_digest"], text("parent_run_id"), row["parent_step_id"], row["metadata"])
     end = End(row["ended_us"], row["end_digest"], row["end_status"], row["emitted"])
-    failure = FirstFailure(
-        row["failure_rank"], row["failure_us"], row["failure_id"], row["failure_type"], row["failure_code"]
-    )
+    failure = FirstFailure(row["failure_rank"], row["failure_us"], row["failure_id"], row["failure_type"], row["failure_code"])
     return RunState(
         project=row["project"],
         run_id=str(row["run_id"]),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from agenttracer.wire.envelope import Record
-from stream_workers.core.assemble import assemble
+from stream_workers.core.assemble import Rows, assemble
 from stream_workers.core.histogram import latency_bucket
 from stream_workers.core.rows import RANK_RECORDED, FailureRow, LossRow, StepRow
 from stream_workers.core.run import ABANDON_AFTER_S, Json, RunState
@@ -43,7 +43,11 @@ class Tables:
 
 def fold(records: Iterable[Record], json: Json) -> Tables:
     """The tables that these records amount to, in any order and however often repeated."""
-    rows = assemble(records, json)
+    return tables_of(assemble(records, json))
+
+
+def tables_of(rows: Rows) -> Tables:
+    """The tables of rows that are settled, one a key."""
     counts = _counts(rows.steps, rows.failures)
     none = Counts(0, 0, 0, 0)
     runs = {state.key: (state, counts.get(state.key, none)) for state in rows.runs}

@@ -68,9 +68,7 @@ class Traffic:
         if rng.random() < 0.95:
             status = rng.choice(list(RunEnd))
             evidence = rng.choice(_EVIDENCE) if status == RunEnd.FAILURE else None
-            yield RunFinished(
-                run_id=run_id, seq=seq + 1, ended_at=at + 1000, status=status, emitted=seq + 2, evidence=evidence
-            )
+            yield RunFinished(run_id=run_id, seq=seq + 1, ended_at=at + 1000, status=status, emitted=seq + 2, evidence=evidence)
 
     def step(self, run_id: str, seq: int, at: int) -> Iterator[Event]:
         """One step, and with some luck a failure recorded in it."""
@@ -106,7 +104,8 @@ class Traffic:
         """Each run in flushes of up to `flush` events, flushes of runs interleaved as they would be in time."""
         found: list[Record] = []
         for events in runs:
-            producer = Producer(id=f"p{self.random.randrange(5)}", agent="support", agent_version=self.random.choice(("1.0", "1.1")))
+            version = self.random.choice(("1.0", "1.1"))
+            producer = Producer(id=f"p{self.random.randrange(5)}", agent="support", agent_version=version)
             start = 0
             while start < len(events):
                 size = self.random.randint(1, flush)
@@ -124,7 +123,8 @@ class Traffic:
         """The same, some of them repeated with a later receipt, some with one event said again differently, in any order."""
         rng = self.random
         repeated = [replace(record, received_at=record.received_at + 7) for record in records if rng.random() < 0.2]
-        contradicted = [replace(record, events=tuple(map(self._contradict, record.events))) for record in records if rng.random() < 0.05]
+        chosen = [record for record in records if rng.random() < 0.05]
+        contradicted = [replace(record, events=tuple(map(self._contradict, record.events))) for record in chosen]
         everything = [*records, *repeated, *contradicted]
         rng.shuffle(everything)
         return everything
@@ -132,11 +132,14 @@ class Traffic:
     def _contradict(self, event: Event) -> Event:
         match event:
             case StepFinished():
-                return replace(event, duration_us=event.duration_us + 1, status=StepStatus.ERROR, evidence=Evidence(http_status=500))
+                evidence = Evidence(http_status=500)
+                return replace(event, duration_us=event.duration_us + 1, status=StepStatus.ERROR, evidence=evidence)
             case RunFinished():
-                return replace(event, ended_at=event.ended_at + self.random.choice((-1, 0, 1)), status=RunEnd.PARTIAL)
+                ended_at = event.ended_at + self.random.choice((-1, 0, 1))
+                return replace(event, ended_at=ended_at, status=RunEnd.PARTIAL)
             case RunStarted():
-                return replace(event, started_at=event.started_at - self.random.choice((0, 60_000_000)), metadata={"tier": "base"})
+                started_at = event.started_at - self.random.choice((0, 60_000_000))
+                return replace(event, started_at=started_at, metadata={"tier": "base"})
             case FailureRecorded():
                 return replace(event, failure_code="other_code")
             case _:

@@ -1,0 +1,143 @@
+"""Crashes, outages, rebalances and bad records: what was in the topic is in the store, once, or in the dead letters."""
+
+import json
+import os
+import signal
+import time
+
+from agenttracer.wire.topics import record_key
+from servicekit import codec
+from tests.support.pipeline import Pipeline
+from tests.support.stacks import Stack, until
+from tests.support.traffic import Traffic
+
+
+def _records(seed: int, *, runs: int) -> list:
+    traffic = Traffic(seed)
+    return traffic.records(traffic.runs(runs))
+
+
+def test_a_killed_worker_loses_and_doubles_nothing(pipeline: Pipeline) -> None:
+    """Kill -9 in mid-load, then a restart: 20,000 events are stored once, and the ledger has no hole."""
+    records = _records(1, runs=2_000)
+    assert sum(len(record.events) for record in records) >= 20_000
+    worker = pipeline.worker()
+    pipeline.produce(records[: len(records) // 2])
+    pipeline.wait_covered(1)
+    worker.kill()
+    at_kill = pipeline.covered()
+    pipeline.produce(records[len(records) // 2 :])
+    assert at_kill < len(records), "the worker was done before it was killed"
+    pipeline.worker()
+    pipeline.wait_covered(len(records))
+    pipeline.assert_store_is_fold()
+
+
+def test_the_same_topic_into_an_empty_store_gives_the_same_rows(pipeline: Pipeline) -> None:
+    """A new worker of another group fills an empty database with the same rows, table by table, and both equal the fold."""
+    traffic = Traffic(2)
+    records = traffic.mischief(traffic.records(traffic.runs(300)))
+    pipeline.worker(1)
+    pipeline.produce(records)
+    pipeline.wait_covered(len(records))
+    other = pipeline.new_database()
+    pipeline.worker(2, database=other, group=f"{pipeline.name}-again")
+    pipeline.wait_covered(len(records), database=other)
+    assert pipeline.tables() == pipeline.tables(database=other)
+    pipeline.assert_store_is_fold()
+    pipeline.assert_store_is_fold(database=other)
+
+
+def test_an_emptied_store_is_filled_again_by_the_same_group(pipeline: Pipeline) -> None:
+    """The group's offset is past the end, the ledger knows nothing: reading begins where the ledger says."""
+    records = _records(3, runs=100)
+    worker = pipeline.worker()
+    pipeline.produce(records)
+    pipeline.wait_covered(len(records))
+    worker.terminate()
+    pipeline.sql("TRUNCATE runs, steps, failures, declared_losses, run_rollups, step_rollups, ingest_ledger")
+    pipeline.worker()
+    pipeline.wait_covered(len(records))
+    pipeline.assert_store_is_fold()
+
+
+def test_partitions_move_between_workers_without_loss(pipeline: Pipeline) -> None:
+    """Two workers, then three, then one: everything is stored once."""
+    records = _records(4, runs=1_200)
+    quarter = len(records) // 4
+    first, second = pipeline.worker(1), pipeline.worker(2)
+    pipeline.produce(records[:quarter])
+    third = pipeline.worker(3)
+    pipeline.produce(records[quarter : 2 * quarter])
+    second.kill()
+    pipeline.produce(records[2 * quarter : 3 * quarter])
+    third.terminate()
+    pipeline.produce(records[3 * quarter :])
+    pipeline.wait_covered(len(records))
+    pipeline.assert_store_is_fold()
+    assert first.pid is not None, "the first worker lived through it all"
+
+
+def test_a_worker_paused_past_its_session_writes_no_wrong_row(pipeline: Pipeline) -> None:
+    """A zombie: stopped while it holds records, replaced, continued. Its late writes change nothing."""
+    records = _records(5, runs=1_000)
+    zombie = pipeline.worker(1)
+    pipeline.produce(records[: len(records) // 2])
+    pipeline.wait_covered(1)
+    assert zombie.pid is not None
+    os.kill(zombie.pid, signal.SIGSTOP)
+    try:
+        pipeline.worker(2, wait=False)
+        pipeline.produce(records[len(records) // 2 :])
+        pipeline.wait_covered(len(records))
+    finally:
+        os.kill(zombie.pid, signal.SIGCONT)
+    late = _records(6, runs=20)
+    pipeline.produce(late)
+    pipeline.wait_covered(len(records) + len(late))
+    pipeline.assert_store_is_fold()
+
+
+def test_poison_is_buried_without_its_content(pipeline: Pipeline) -> None:
+    """Not JSON, an unknown version, a NUL in a string: dead letters with reason and size; the good beside them are stored."""
+    good = _records(7, runs=50)
+    whole = json.loads(codec.encode_record(good[0]))
+    nul = {**whole, "producer": {**whole["producer"], "agent": "canary\u0000agent"}}
+    poison = [b"canary-not-json{", json.dumps({**whole, "v": "2.0"}).encode(), json.dumps(nul).encode()]
+    pipeline.worker()
+    pipeline.produce(good[:25])
+    pipeline.produce_raw([(record_key("default", str(i)), value) for i, value in enumerate(poison)])
+    pipeline.produce(good[25:])
+    pipeline.wait_covered(len(good) + len(poison))
+    pipeline.assert_store_is_fold()
+    letters = pipeline.sql("SELECT reason, field, size_bytes, dead_letters::text AS whole FROM dead_letters")
+    assert sorted((row["reason"], row["field"], row["size_bytes"]) for row in letters) == sorted(
+        [("json", "", len(poison[0])), ("unsupported_version", "v", len(poison[1])), ("name", "producer.agent", len(poison[2]))]
+    )
+    assert not any("canary" in row["whole"] for row in letters)
+
+
+def test_the_worker_waits_for_a_stopped_postgres(own_stack: Stack) -> None:
+    """Postgres is away for 20 s in mid-load: the same worker process waits, continues, and nothing is lost."""
+    pipeline = Pipeline(own_stack)
+    try:
+        records = _records(8, runs=800)
+        worker = pipeline.worker()
+        pid = worker.pid
+        pipeline.produce(records[: len(records) // 2])
+        pipeline.wait_covered(1)
+        own_stack.postgres.stop()
+        pipeline.produce(records[len(records) // 2 :])
+        _pass_time(20)
+        own_stack.postgres.start()
+        pipeline.wait_covered(len(records))
+        pipeline.assert_store_is_fold()
+        assert worker.pid == pid
+    finally:
+        pipeline.close()
+
+
+def _pass_time(seconds: float) -> None:
+    """The length of the outage is what is tested; there is no condition to poll."""
+    end = time.monotonic() + seconds
+    until(lambda: time.monotonic() >= end, timeout_s=seconds + 5, what="the outage is over")

@@ -1,0 +1,189 @@
+"""A pipeline of real processes for acceptance tests: its own database, topic and group on a stack, services as needed."""
+
+import asyncio
+import tempfile
+import uuid
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import asyncpg
+import httpx
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from agenttracer.wire.envelope import Record
+from agenttracer.wire.topics import record_key
+from ddl.migrate import SCHEMA, migrate
+from deploy import services
+from deploy.topics import ensure_topic
+from servicekit import codec
+from stream_workers.core.fold import Tables, fold
+from stream_workers.decode import canonical_json
+from stream_workers.stored import differences, stored_tables
+from tests.support.stacks import Stack, until
+
+_T = TypeVar("_T")
+PARTITIONS = 6
+# Quick rebalances; the defaults are calmer than a test has time for.
+_WORKER = {"AGENTTRACER_WORKER_SESSION_TIMEOUT_S": "6", "AGENTTRACER_WORKER_RETRY_MAX_S": "1"}
+
+
+class Pipeline:
+    """Owns its processes; `close` ends them all."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.name = f"test_{uuid.uuid4().hex[:12]}"
+        self.topic = f"{self.name}.events"
+        self.state_dir = Path(tempfile.mkdtemp(prefix="agenttracer-pipeline-"))
+        self.database = self.new_database()
+        self.processes: list[services.Service] = []
+        asyncio.run(ensure_topic(stack.bootstrap, name=self.topic, partitions=PARTITIONS, replication_factor=1))
+
+    def new_database(self) -> str:
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        self.stack.create_database(name)
+        asyncio.run(migrate(self.stack.dsn(database=name, role="agenttracer_owner")))
+        self.stack.set_service_passwords()
+        return name
+
+    def gateway(self, **extra: str) -> services.Service:
+        return self._started(
+            services.gateway(state_dir=self.state_dir, kafka_bootstrap=self.stack.bootstrap, topic=self.topic, extra=extra)
+        )
+
+    def query(self) -> services.Service:
+        dsn = self.stack.dsn(database=self.database, role="agenttracer_query")
+        return self._started(services.query(state_dir=self.state_dir, postgres_dsn=dsn))
+
+    def worker(
+        self, number: int = 1, *, database: str | None = None, group: str | None = None, wait: bool = True, **extra: str
+    ) -> services.Service:
+        service = services.worker(
+            number=number,
+            state_dir=self.state_dir,
+            kafka_bootstrap=self.stack.bootstrap,
+            postgres_dsn=self.stack.dsn(database=database or self.database, role="agenttracer_worker"),
+            topic=self.topic,
+            extra={**_WORKER, "AGENTTRACER_WORKER_GROUP": group or self.name, **extra},
+        )
+        return self._started(service, wait=wait)
+
+    def _started(self, service: services.Service, *, wait: bool = True) -> services.Service:
+        self.processes.append(service)
+        service.start()
+        if wait:
+            service.wait_ready()
+        return service
+
+    def close(self) -> None:
+        for service in reversed(self.processes):
+            service.terminate(grace_s=15)
+
+    # -- the topic --------------------------------------------------------------------------------------------------------
+
+    def produce(self, records: Sequence[Record]) -> None:
+        """Write records straight to the topic, acks=all."""
+        self.produce_raw([(record_key(one.project, one.events[0].run_id), codec.encode_record(one)) for one in records])
+
+    def produce_raw(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
+        """Write keys and values as they are."""
+        asyncio.run(_produce(self.stack.bootstrap, self.topic, pairs))
+
+    def topic_values(self) -> list[bytes]:
+        """The values of all records in the topic."""
+        return asyncio.run(_values(self.stack.bootstrap, self.topic))
+
+    # -- the store --------------------------------------------------------------------------------------------------------
+
+    def sql(self, query: str, *arguments: object, database: str | None = None) -> list[asyncpg.Record]:
+        return self.with_store(lambda connection: connection.fetch(query, *arguments), database=database)
+
+    def with_store(self, work: Callable[[asyncpg.Connection], Coroutine[Any, Any, _T]], *, database: str | None = None) -> _T:
+        async def run() -> _T:
+            dsn = self.stack.dsn(database=database or self.database, role="agenttracer_owner")
+            connection = await asyncpg.connect(dsn, server_settings={"search_path": SCHEMA, "timezone": "UTC"})
+            try:
+                return await work(connection)
+            finally:
+                await connection.close()
+
+        return asyncio.run(run())
+
+    def tables(self, *, database: str | None = None) -> Tables:
+        return self.with_store(stored_tables, database=database)
+
+    def covered(self, *, database: str | None = None) -> int:
+        """How many offsets the ledger covers."""
+        query = "SELECT coalesce(sum(upper(r) - lower(r)), 0)::bigint AS n FROM ingest_ledger, unnest(covered) AS r"
+        return int(self.sql(query, database=database)[0]["n"])
+
+    def holes(self, *, database: str | None = None) -> int:
+        """How many partitions have more than one covered range, or one that does not begin at 0."""
+        query = (
+            "SELECT count(*) AS n FROM ingest_ledger WHERE covered <> '{}' AND "
+            "((SELECT count(*) FROM unnest(covered)) <> 1 OR lower(covered) <> 0 OR lost <> '{}')"
+        )
+        return int(self.sql(query, database=database)[0]["n"])
+
+    def wait_covered(self, records: int, *, timeout_s: float = 90, database: str | None = None) -> None:
+        """Wait until the ledger covers so many records."""
+        until(
+            lambda: self.covered(database=database) >= records,
+            timeout_s=timeout_s,
+            what=f"{records} records covered",
+            every_s=0.2,
+        )
+
+    def assert_store_is_fold(self, *, database: str | None = None) -> Tables:
+        """The store equals the fold of the topic, row for row, and the ledger has no hole. Answers the fold."""
+        wanted = fold(readable(self.topic_values()), canonical_json)
+        assert differences(wanted, self.tables(database=database)) == []
+        assert self.holes(database=database) == 0
+        return wanted
+
+
+def readable(values: Iterable[bytes]) -> list[Record]:
+    """The records among the values; what is no record of the contract is left out."""
+    found = []
+    for value in values:
+        try:
+            found.append(codec.read_record(value)[0])
+        except ValueError:
+            continue
+    return found
+
+
+def get_json(url: str, **parameters: Any) -> Any:
+    """The JSON of a GET that must succeed."""
+    answer = httpx.get(url, params=parameters, timeout=10)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def _produce(bootstrap: str, topic: str, pairs: Iterable[tuple[bytes, bytes]]) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", compression_type="zstd", linger_ms=5)
+    await producer.start()
+    try:
+        for key, value in pairs:
+            await producer.send(topic, value, key=key)
+        await producer.flush()
+    finally:
+        await producer.stop()
+
+
+async def _values(bootstrap: str, topic: str) -> list[bytes]:
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning(*partitions)
+        ends = await consumer.end_offsets(partitions)
+        values: list[bytes] = []
+        while any([await consumer.position(tp) < ends[tp] for tp in partitions]):
+            for records in (await consumer.getmany(timeout_ms=500)).values():
+                values += [record.value for record in records]
+        return values
+    finally:
+        await consumer.stop()
