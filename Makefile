@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test check format lock clean
+.PHONY: help setup demo up down status test check format schema lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ format: $(STAMP) ## let ruff format and fix the tree
 	@$(BIN)/ruff check --fix .
 
 LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-annotate --excludes requirements/own-packages.txt
+schema: $(STAMP) ## write ddl/schema.sql anew from the migrations
+	@$(BIN)/python -m deploy.schema_dump
+
 lock: ## resolve requirements/*.lock anew (needs uv on the PATH)
 	$(LOCK) pyproject.toml --extra local -o requirements/runtime.lock
 	$(LOCK) pyproject.toml --extra local --extra dev -c requirements/runtime.lock -o requirements/dev.lock

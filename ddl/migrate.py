@@ -49,7 +49,8 @@ async def migrate(dsn: str, *, report: Callable[[str], None] = lambda _: None, s
 
 async def _apply_missing(connection: asyncpg.Connection, schema: str, report: Callable[[str], None]) -> None:
     await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
-    await connection.execute(f'SET search_path = "{schema}"')
+    # pg_temp last: functions keep this path, and nobody's temporary table may stand in for one of ours
+    await connection.execute(f'SET search_path = "{schema}", pg_temp')
     await connection.execute(
         "CREATE TABLE IF NOT EXISTS schema_migrations "
         "(version integer PRIMARY KEY, name text NOT NULL, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"

@@ -6,7 +6,7 @@ from typing import Any, Final
 import asyncpg
 
 from stream_workers.core.fold import Counts, Tables
-from stream_workers.core.rows import FailureRow, LossRow, StepRow
+from stream_workers.core.rows import LossRow
 from stream_workers.core.run import End, FirstFailure, RunState, Start, Who
 from stream_workers.postgres import QUERIES
 from stream_workers.stages import stored_failure, stored_step
@@ -21,7 +21,7 @@ async def stored_tables(connection: asyncpg.Connection) -> Tables:
     steps = [stored_step(row) for row in map(dict, found["steps"])]
     failures = [stored_failure(row) for row in map(dict, found["failures"])]
     losses = [LossRow(**dict(row)) for row in found["losses"]]
-    runs = [(_run(row), Counts(*(row[name] for name in Counts.__slots__))) for row in found["runs"]]
+    runs = [(_run(row), Counts(*(row[name] for name in Counts.__slots__))) for row in map(dict, found["runs"])]
     return Tables(
         runs={state.key: (state, counts) for state, counts in runs},
         steps={row.key: row for row in steps},

@@ -83,6 +83,10 @@ class PostgresServer(Server):
     def _data(self) -> Path:
         return self.folder / "data"
 
+    def program(self, name: str) -> Path:
+        """Give the path of one of PostgreSQL's programs, such as `pg_dump`."""
+        return self._programs / name
+
     @property
     def _programs(self) -> Path:
         found = importlib.util.find_spec(_WHEEL)

@@ -1,0 +1,356 @@
+-- What the migrations add up to, by `make schema`. migrations/ is where changes are made and explained.
+-- The roles agenttracer_gateway, agenttracer_worker and agenttracer_query must exist (migration 0002 makes them).
+
+CREATE SCHEMA agenttracer;
+
+CREATE FUNCTION agenttracer.ensure_steps_partition(day date) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'agenttracer', 'pg_temp'
+    AS $$
+DECLARE
+    child text := 'steps_' || to_char(day, 'YYYYMMDD');
+    low timestamptz := day::timestamp AT TIME ZONE 'UTC';
+    high timestamptz := (day + 1)::timestamp AT TIME ZONE 'UTC';
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended(current_schema() || '.steps', 0));
+    IF to_regclass(format('%I.%I', current_schema(), child)) IS NOT NULL THEN
+        RETURN;
+    END IF;
+    EXECUTE format('CREATE TABLE %I (LIKE steps INCLUDING ALL)', child);
+    EXECUTE format('WITH moved AS (DELETE FROM steps_default WHERE started_at >= %L AND started_at < %L RETURNING *) '
+                   'INSERT INTO %I SELECT * FROM moved', low, high, child);
+    EXECUTE format('ALTER TABLE steps ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', child, low, high);
+END
+$$;
+
+CREATE FUNCTION agenttracer.latency_bucket(us bigint) RETURNS smallint
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN CASE WHEN (us < 32) THEN (GREATEST(us, (0)::bigint))::smallint ELSE (((32 + ((length(ltrim(((us)::bit(64))::text, '0'::text)) - 6) * 16)) + ((us >> (length(ltrim(((us)::bit(64))::text, '0'::text)) - 5)) & (15)::bigint)))::smallint END;
+
+CREATE TABLE agenttracer.dead_letters (
+    topic_id uuid NOT NULL,
+    partition integer NOT NULL,
+    record_offset bigint NOT NULL,
+    topic text NOT NULL COLLATE pg_catalog."C",
+    reason text NOT NULL COLLATE pg_catalog."C",
+    field text NOT NULL COLLATE pg_catalog."C",
+    size_bytes integer NOT NULL,
+    keyed_hash bytea,
+    dead_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE agenttracer.declared_losses (
+    project text NOT NULL COLLATE pg_catalog."C",
+    run_id uuid NOT NULL,
+    producer text NOT NULL COLLATE pg_catalog."C",
+    reason text NOT NULL COLLATE pg_catalog."C",
+    total integer NOT NULL,
+    CONSTRAINT declared_losses_reason_check CHECK ((reason = ANY (ARRAY['queue_full'::text, 'too_large'::text, 'refused'::text, 'unauthorized'::text, 'exit'::text, 'fork'::text, 'internal'::text])))
+);
+
+CREATE TABLE agenttracer.failures (
+    project text NOT NULL COLLATE pg_catalog."C",
+    run_id uuid NOT NULL,
+    failure_id text NOT NULL COLLATE pg_catalog."C",
+    failure_rank smallint NOT NULL,
+    occurred_at timestamp with time zone NOT NULL,
+    failure_type text NOT NULL COLLATE pg_catalog."C",
+    failure_code text NOT NULL COLLATE pg_catalog."C",
+    rule_id text NOT NULL COLLATE pg_catalog."C",
+    taxonomy_version smallint NOT NULL,
+    step_id text COLLATE pg_catalog."C",
+    attempt smallint,
+    error_class text COLLATE pg_catalog."C",
+    error_code text COLLATE pg_catalog."C",
+    http_status smallint,
+    errno integer,
+    retry_after_s integer,
+    message_chars integer,
+    message_fingerprint text COLLATE pg_catalog."C",
+    seq integer NOT NULL,
+    CONSTRAINT failures_failure_rank_check CHECK (((failure_rank >= 0) AND (failure_rank <= 2))),
+    CONSTRAINT failures_failure_type_check CHECK ((failure_type = ANY (ARRAY['tool'::text, 'model'::text, 'retrieval'::text, 'orchestration'::text])))
+);
+
+CREATE TABLE agenttracer.ingest_ledger (
+    topic_id uuid NOT NULL,
+    partition integer NOT NULL,
+    topic text NOT NULL COLLATE pg_catalog."C",
+    covered int8multirange NOT NULL,
+    lost int8multirange DEFAULT '{}'::int8multirange NOT NULL,
+    updated_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE agenttracer.run_rollups (
+    project text NOT NULL COLLATE pg_catalog."C",
+    minute timestamp with time zone NOT NULL,
+    agent text NOT NULL COLLATE pg_catalog."C",
+    agent_version text NOT NULL COLLATE pg_catalog."C",
+    status text NOT NULL COLLATE pg_catalog."C",
+    failure_type text NOT NULL COLLATE pg_catalog."C",
+    failure_code text NOT NULL COLLATE pg_catalog."C",
+    latency_bucket smallint NOT NULL,
+    runs bigint NOT NULL,
+    latency_us bigint NOT NULL
+);
+
+CREATE TABLE agenttracer.runs (
+    project text NOT NULL COLLATE pg_catalog."C",
+    run_id uuid NOT NULL,
+    identity_rank smallint NOT NULL,
+    agent text NOT NULL COLLATE pg_catalog."C",
+    agent_version text NOT NULL COLLATE pg_catalog."C",
+    declared_started_at timestamp with time zone,
+    start_digest bigint,
+    parent_run_id uuid,
+    parent_step_id text COLLATE pg_catalog."C",
+    abandon_after_s integer,
+    metadata json,
+    ended_at timestamp with time zone,
+    end_digest bigint,
+    end_status text COLLATE pg_catalog."C",
+    emitted integer,
+    first_ended_at timestamp with time zone,
+    first_event_at timestamp with time zone NOT NULL,
+    last_event_at timestamp with time zone NOT NULL,
+    last_received_at timestamp with time zone NOT NULL,
+    silent_after timestamp with time zone NOT NULL,
+    step_count integer NOT NULL,
+    error_step_count integer NOT NULL,
+    failure_count integer NOT NULL,
+    recorded_failure_count integer NOT NULL,
+    failure_rank smallint,
+    failure_at timestamp with time zone,
+    failure_id text COLLATE pg_catalog."C",
+    failure_type text COLLATE pg_catalog."C",
+    failure_code text COLLATE pg_catalog."C",
+    started_at timestamp with time zone GENERATED ALWAYS AS (COALESCE(declared_started_at, first_event_at)) STORED NOT NULL,
+    status text GENERATED ALWAYS AS (COALESCE(end_status, 'running'::text)) STORED NOT NULL COLLATE pg_catalog."C",
+    latency_us bigint GENERATED ALWAYS AS (
+CASE
+    WHEN (ended_at IS NOT NULL) THEN GREATEST((0)::bigint, ((EXTRACT(epoch FROM (ended_at - COALESCE(declared_started_at, first_event_at))) * (1000000)::numeric))::bigint)
+    ELSE NULL::bigint
+END) STORED,
+    CONSTRAINT runs_end_status_check CHECK ((end_status = ANY (ARRAY['success'::text, 'partial'::text, 'failure'::text])))
+);
+
+CREATE VIEW agenttracer.runs_now WITH (security_invoker='true') AS
+ SELECT project,
+    run_id,
+    identity_rank,
+    agent,
+    agent_version,
+    declared_started_at,
+    start_digest,
+    parent_run_id,
+    parent_step_id,
+    abandon_after_s,
+    metadata,
+    ended_at,
+    end_digest,
+    end_status,
+    emitted,
+    first_ended_at,
+    first_event_at,
+    last_event_at,
+    last_received_at,
+    silent_after,
+    step_count,
+    error_step_count,
+    failure_count,
+    recorded_failure_count,
+    failure_rank,
+    failure_at,
+    failure_id,
+    failure_type,
+    failure_code,
+    started_at,
+    status,
+    latency_us,
+        CASE
+            WHEN ((end_status IS NULL) AND (silent_after < now())) THEN 'abandoned'::text
+            ELSE status
+        END AS status_now
+   FROM agenttracer.runs;
+
+CREATE TABLE agenttracer.schema_migrations (
+    version integer NOT NULL,
+    name text NOT NULL,
+    checksum text NOT NULL,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE agenttracer.step_rollups (
+    project text NOT NULL COLLATE pg_catalog."C",
+    minute timestamp with time zone NOT NULL,
+    agent text NOT NULL COLLATE pg_catalog."C",
+    agent_version text NOT NULL COLLATE pg_catalog."C",
+    kind text NOT NULL COLLATE pg_catalog."C",
+    name text NOT NULL COLLATE pg_catalog."C",
+    status text NOT NULL COLLATE pg_catalog."C",
+    latency_bucket smallint NOT NULL,
+    steps bigint NOT NULL,
+    latency_us bigint NOT NULL
+);
+
+CREATE TABLE agenttracer.steps (
+    project text NOT NULL COLLATE pg_catalog."C",
+    run_id uuid NOT NULL,
+    step_id text NOT NULL COLLATE pg_catalog."C",
+    started_at timestamp with time zone NOT NULL,
+    duration_us bigint NOT NULL,
+    seq integer NOT NULL,
+    http_status smallint,
+    latency_bucket smallint NOT NULL,
+    attempt smallint NOT NULL,
+    errno integer,
+    kind text NOT NULL COLLATE pg_catalog."C",
+    name text NOT NULL COLLATE pg_catalog."C",
+    status text NOT NULL COLLATE pg_catalog."C",
+    agent text NOT NULL COLLATE pg_catalog."C",
+    agent_version text NOT NULL COLLATE pg_catalog."C",
+    parent_step_id text COLLATE pg_catalog."C",
+    cause_step_id text COLLATE pg_catalog."C",
+    error_class text COLLATE pg_catalog."C",
+    error_code text COLLATE pg_catalog."C",
+    retry_after_s integer,
+    metadata json,
+    CONSTRAINT steps_kind_check CHECK ((kind = ANY (ARRAY['plan'::text, 'retrieve'::text, 'tool'::text, 'respond'::text, 'other'::text]))),
+    CONSTRAINT steps_status_check CHECK ((status = ANY (ARRAY['ok'::text, 'error'::text])))
+)
+PARTITION BY RANGE (started_at);
+
+CREATE TABLE agenttracer.steps_default (
+    project text CONSTRAINT steps_project_not_null NOT NULL COLLATE pg_catalog."C",
+    run_id uuid CONSTRAINT steps_run_id_not_null NOT NULL,
+    step_id text CONSTRAINT steps_step_id_not_null NOT NULL COLLATE pg_catalog."C",
+    started_at timestamp with time zone CONSTRAINT steps_started_at_not_null NOT NULL,
+    duration_us bigint CONSTRAINT steps_duration_us_not_null NOT NULL,
+    seq integer CONSTRAINT steps_seq_not_null NOT NULL,
+    http_status smallint,
+    latency_bucket smallint CONSTRAINT steps_latency_bucket_not_null NOT NULL,
+    attempt smallint CONSTRAINT steps_attempt_not_null NOT NULL,
+    errno integer,
+    kind text CONSTRAINT steps_kind_not_null NOT NULL COLLATE pg_catalog."C",
+    name text CONSTRAINT steps_name_not_null NOT NULL COLLATE pg_catalog."C",
+    status text CONSTRAINT steps_status_not_null NOT NULL COLLATE pg_catalog."C",
+    agent text CONSTRAINT steps_agent_not_null NOT NULL COLLATE pg_catalog."C",
+    agent_version text CONSTRAINT steps_agent_version_not_null NOT NULL COLLATE pg_catalog."C",
+    parent_step_id text COLLATE pg_catalog."C",
+    cause_step_id text COLLATE pg_catalog."C",
+    error_class text COLLATE pg_catalog."C",
+    error_code text COLLATE pg_catalog."C",
+    retry_after_s integer,
+    metadata json,
+    CONSTRAINT steps_kind_check CHECK ((kind = ANY (ARRAY['plan'::text, 'retrieve'::text, 'tool'::text, 'respond'::text, 'other'::text]))),
+    CONSTRAINT steps_status_check CHECK ((status = ANY (ARRAY['ok'::text, 'error'::text])))
+);
+
+ALTER TABLE ONLY agenttracer.steps ATTACH PARTITION agenttracer.steps_default DEFAULT;
+
+ALTER TABLE ONLY agenttracer.dead_letters
+    ADD CONSTRAINT dead_letters_pkey PRIMARY KEY (topic_id, partition, record_offset);
+
+ALTER TABLE ONLY agenttracer.declared_losses
+    ADD CONSTRAINT declared_losses_pkey PRIMARY KEY (project, run_id, producer, reason);
+
+ALTER TABLE ONLY agenttracer.failures
+    ADD CONSTRAINT failures_pkey PRIMARY KEY (project, run_id, failure_id);
+
+ALTER TABLE ONLY agenttracer.ingest_ledger
+    ADD CONSTRAINT ingest_ledger_pkey PRIMARY KEY (topic_id, partition);
+
+ALTER TABLE ONLY agenttracer.run_rollups
+    ADD CONSTRAINT run_rollups_pkey PRIMARY KEY (project, minute, agent, agent_version, status, failure_type, failure_code, latency_bucket);
+
+ALTER TABLE ONLY agenttracer.runs
+    ADD CONSTRAINT runs_pkey PRIMARY KEY (project, run_id);
+
+ALTER TABLE ONLY agenttracer.schema_migrations
+    ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
+
+ALTER TABLE ONLY agenttracer.step_rollups
+    ADD CONSTRAINT step_rollups_pkey PRIMARY KEY (project, minute, agent, agent_version, kind, name, status, latency_bucket);
+
+ALTER TABLE ONLY agenttracer.steps
+    ADD CONSTRAINT steps_pkey PRIMARY KEY (project, run_id, step_id, started_at);
+
+ALTER TABLE ONLY agenttracer.steps_default
+    ADD CONSTRAINT steps_default_pkey PRIMARY KEY (project, run_id, step_id, started_at);
+
+CREATE INDEX failures_by_code ON agenttracer.failures USING btree (project, failure_code, occurred_at DESC);
+
+CREATE INDEX runs_newest ON agenttracer.runs USING btree (project, started_at DESC, run_id DESC);
+
+CREATE INDEX runs_newest_of_agent ON agenttracer.runs USING btree (project, agent, started_at DESC, run_id DESC);
+
+CREATE INDEX runs_open ON agenttracer.runs USING btree (project, silent_after) WHERE (end_status IS NULL);
+
+ALTER INDEX agenttracer.steps_pkey ATTACH PARTITION agenttracer.steps_default_pkey;
+
+ALTER TABLE agenttracer.declared_losses ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE agenttracer.failures ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY query_reads_its_project ON agenttracer.declared_losses FOR SELECT TO agenttracer_query USING ((project = current_setting('agenttracer.project'::text, true)));
+
+CREATE POLICY query_reads_its_project ON agenttracer.failures FOR SELECT TO agenttracer_query USING ((project = current_setting('agenttracer.project'::text, true)));
+
+CREATE POLICY query_reads_its_project ON agenttracer.run_rollups FOR SELECT TO agenttracer_query USING ((project = current_setting('agenttracer.project'::text, true)));
+
+CREATE POLICY query_reads_its_project ON agenttracer.runs FOR SELECT TO agenttracer_query USING ((project = current_setting('agenttracer.project'::text, true)));
+
+CREATE POLICY query_reads_its_project ON agenttracer.step_rollups FOR SELECT TO agenttracer_query USING ((project = current_setting('agenttracer.project'::text, true)));
+
+CREATE POLICY query_reads_its_project ON agenttracer.steps FOR SELECT TO agenttracer_query USING ((project = current_setting('agenttracer.project'::text, true)));
+
+ALTER TABLE agenttracer.run_rollups ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE agenttracer.runs ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE agenttracer.step_rollups ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE agenttracer.steps ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY worker_writes_all ON agenttracer.declared_losses TO agenttracer_worker USING (true) WITH CHECK (true);
+
+CREATE POLICY worker_writes_all ON agenttracer.failures TO agenttracer_worker USING (true) WITH CHECK (true);
+
+CREATE POLICY worker_writes_all ON agenttracer.run_rollups TO agenttracer_worker USING (true) WITH CHECK (true);
+
+CREATE POLICY worker_writes_all ON agenttracer.runs TO agenttracer_worker USING (true) WITH CHECK (true);
+
+CREATE POLICY worker_writes_all ON agenttracer.step_rollups TO agenttracer_worker USING (true) WITH CHECK (true);
+
+CREATE POLICY worker_writes_all ON agenttracer.steps TO agenttracer_worker USING (true) WITH CHECK (true);
+
+GRANT USAGE ON SCHEMA agenttracer TO agenttracer_gateway;
+GRANT USAGE ON SCHEMA agenttracer TO agenttracer_worker;
+GRANT USAGE ON SCHEMA agenttracer TO agenttracer_query;
+
+REVOKE ALL ON FUNCTION agenttracer.ensure_steps_partition(day date) FROM PUBLIC;
+GRANT ALL ON FUNCTION agenttracer.ensure_steps_partition(day date) TO agenttracer_worker;
+
+GRANT SELECT,INSERT ON TABLE agenttracer.dead_letters TO agenttracer_worker;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE agenttracer.declared_losses TO agenttracer_worker;
+GRANT SELECT ON TABLE agenttracer.declared_losses TO agenttracer_query;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE agenttracer.failures TO agenttracer_worker;
+GRANT SELECT ON TABLE agenttracer.failures TO agenttracer_query;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE agenttracer.ingest_ledger TO agenttracer_worker;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE agenttracer.run_rollups TO agenttracer_worker;
+GRANT SELECT ON TABLE agenttracer.run_rollups TO agenttracer_query;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE agenttracer.runs TO agenttracer_worker;
+GRANT SELECT ON TABLE agenttracer.runs TO agenttracer_query;
+
+GRANT SELECT ON TABLE agenttracer.runs_now TO agenttracer_query;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE agenttracer.step_rollups TO agenttracer_worker;
+GRANT SELECT ON TABLE agenttracer.step_rollups TO agenttracer_query;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE agenttracer.steps TO agenttracer_worker;
+GRANT SELECT ON TABLE agenttracer.steps TO agenttracer_query;

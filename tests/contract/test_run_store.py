@@ -1,0 +1,154 @@
+"""One suite for every `RunStore`: the shipped fake and real Postgres keep the same promises."""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+from ddl.migrate import SCHEMA
+from stream_workers.batch import Batch, DeadLetter, Received, Topic, make_batch
+from stream_workers.core.fold import Tables, fold
+from stream_workers.decode import canonical_json
+from stream_workers.errors import HoleError, PermanentStoreError, TransientStoreError
+from stream_workers.postgres import PostgresStore
+from stream_workers.store import RunStore
+from stream_workers.stored import differences, stored_tables
+from stream_workers.testing import MemoryStore
+from tests.support.traffic import Traffic
+
+TOPIC = Topic("t", uuid.UUID(int=7))
+
+
+class Subject:
+    """A store under test, and how to look into it."""
+
+    def __init__(self, store: RunStore, tables: Callable[[], Awaitable[Tables]]) -> None:
+        self.store = store
+        self.tables = tables
+
+
+@pytest.fixture(params=["fake", "postgres"])
+def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
+    if request.param == "fake":
+        fake = MemoryStore()
+
+        async def tables() -> Tables:
+            return fake.tables()
+
+        yield Subject(fake, tables)
+        return
+    dsn = request.getfixturevalue("migrated_dsn")
+
+    async def stored() -> Tables:
+        connection = await asyncpg.connect(dsn["owner"], server_settings={"search_path": SCHEMA, "timezone": "UTC"})
+        try:
+            return await stored_tables(connection)
+        finally:
+            await connection.close()
+
+    yield Subject(PostgresStore(dsn["worker"], transaction_timeout_s=30), stored)
+
+
+def _run(subject: Subject, work: Callable[[], Awaitable[Any]]) -> Any:
+    async def whole() -> Any:
+        try:
+            return await work()
+        finally:
+            await subject.store.close()
+
+    return asyncio.run(whole())
+
+
+def _batch(records: list[Any], *, start: int = 0, partition: int = 0) -> Batch:
+    received = [Received(partition, start + i, 100, None, record, None) for i, record in enumerate(records)]
+    return make_batch(received, canonical_json)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_any_delivery_ends_in_the_fold(subject: Subject, seed: int) -> None:
+    """Records repeated, contradicted and shuffled, in batches of seven, give the fold's tables row for row."""
+    traffic = Traffic(seed)
+    records = traffic.mischief(traffic.records(traffic.runs(25, steps=4)))
+
+    async def work() -> None:
+        for start in range(0, len(records), 7):
+            await subject.store.save(TOPIC, _batch(records[start : start + 7], start=start))
+        assert differences(fold(records, canonical_json), await subject.tables()) == []
+
+    _run(subject, work)
+
+
+def test_saving_again_changes_nothing(subject: Subject) -> None:
+    """The same batch twice is the same batch once, and is reported as repeated."""
+    traffic = Traffic(1)
+    batch = _batch(traffic.records(traffic.runs(10)))
+
+    async def work() -> None:
+        first = await subject.store.save(TOPIC, batch)
+        before = await subject.tables()
+        again = await subject.store.save(TOPIC, batch)
+        assert first.repeated == 0
+        assert (again.new_steps, again.new_failures, again.repeated) == (0, 0, first.new_steps + first.new_failures)
+        assert differences(before, await subject.tables()) == []
+
+    _run(subject, work)
+
+
+def test_offsets_above_the_frontier_are_a_hole(subject: Subject) -> None:
+    """What starts above the ledger is not written; what was lost for good closes the hole."""
+    traffic = Traffic(2)
+    records = traffic.records(traffic.runs(3))
+
+    async def work() -> None:
+        await subject.store.save(TOPIC, _batch(records[:2]))
+        with pytest.raises(HoleError) as told:
+            await subject.store.save(TOPIC, _batch(records[2:], start=5))
+        assert told.value.frontiers == {0: 2}
+        await subject.store.record_lost(TOPIC, 0, start=2, end=5)
+        assert await subject.store.frontiers(TOPIC, [0, 9]) == {0: 5, 9: 0}
+        await subject.store.save(TOPIC, _batch(records[2:], start=5))
+        assert differences(fold(records, canonical_json), await subject.tables()) == []
+
+    _run(subject, work)
+
+
+def test_dead_letters_cover_their_offsets(subject: Subject) -> None:
+    """A batch of nothing but a dead letter moves the frontier, however often it is saved."""
+    letter = DeadLetter(0, 0, "json", "", 12, b"k" * 16)
+    batch = make_batch([Received(0, 0, 12, letter.keyed_hash, None, letter)], canonical_json)
+
+    async def work() -> None:
+        await subject.store.save(TOPIC, batch)
+        await subject.store.save(TOPIC, batch)
+        assert await subject.store.frontiers(TOPIC, [0]) == {0: 1}
+
+    _run(subject, work)
+
+
+def test_a_store_that_cannot_be_reached_is_transient() -> None:
+    """Nobody listens there: the error says to try again, and names no address."""
+    store = PostgresStore("postgresql://nobody:secret@127.0.0.1:1/none", transaction_timeout_s=5)
+    with pytest.raises(TransientStoreError) as told:
+        asyncio.run(store.frontiers(TOPIC, [0]))
+    assert "secret" not in str(told.value)
+
+
+def test_what_postgres_refuses_is_permanent_and_says_no_value(migrated_dsn: dict[str, str]) -> None:
+    """A value that no column takes is the record's fault; the error carries the SQLSTATE alone."""
+    traffic = Traffic(3)
+    batch = _batch(traffic.records(traffic.runs(1, steps=3)))
+    batch.rows.steps[0:1] = [batch.rows.steps[0]._replace(kind="canary-kind")]  # type: ignore[index]
+    store = PostgresStore(migrated_dsn["worker"], transaction_timeout_s=30)
+
+    async def work() -> None:
+        with pytest.raises(PermanentStoreError) as told:
+            await store.save(TOPIC, batch)
+        assert told.value.sqlstate == "23514"
+        assert "canary" not in str(told.value)
+        assert told.value.__cause__ is None
+        await store.close()
+
+    asyncio.run(work())

@@ -1,0 +1,156 @@
+"""The store's schema: migrations, what they add up to, and its agreement with the Python vocabulary."""
+
+import asyncio
+import re
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+import ddl
+from agenttracer.wire.vocabulary import DropReason, FailureType, RunEnd, StepKind, StepStatus
+from ddl.errors import ChangedMigrationError, NewerStoreError
+from ddl.migrate import SCHEMA, migrate, migrations
+from stream_workers.core.histogram import latency_bucket
+from tests.support.stacks import Stack
+
+_CATALOG = {
+    "columns": "SELECT table_name, column_name, data_type, is_nullable, collation_name, column_default, generation_expression "
+    "FROM information_schema.columns WHERE table_schema = $1",
+    "constraints": "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint "
+    "WHERE connamespace = $1::regnamespace",
+    "indexes": "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = $1",
+    "functions": "SELECT proname, pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = $1::regnamespace",
+    "views": "SELECT viewname, definition FROM pg_views WHERE schemaname = $1",
+    "policies": "SELECT tablename, policyname, roles::text, cmd, qual, with_check FROM pg_policies WHERE schemaname = $1",
+    "grants": "SELECT grantee, table_name, privilege_type FROM information_schema.role_table_grants WHERE table_schema = $1",
+    "tables": "SELECT relname, relkind::text, relrowsecurity, reloptions::text, pg_get_expr(relpartbound, oid), "
+    "pg_get_partkeydef(oid) FROM pg_class WHERE relnamespace = $1::regnamespace AND relkind IN ('r', 'p', 'v')",
+}
+
+
+async def _catalog(dsn: str) -> dict[str, list[tuple[Any, ...]]]:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return {
+            name: sorted((tuple(row) for row in await connection.fetch(query, SCHEMA)), key=repr)
+            for name, query in _CATALOG.items()
+        }
+    finally:
+        await connection.close()
+
+
+def _empty_database(stack: Stack, name: str) -> str:
+    stack.create_database(name)
+    return stack.dsn(database=name, role="agenttracer_owner")
+
+
+def test_schema_sql_is_what_the_migrations_add_up_to(stack: Stack, migrated_dsn: dict[str, str], database: str) -> None:
+    """The two catalogs are equal but for the migrations' own record. `make schema` makes the file anew."""
+    other = _empty_database(stack, f"{database}_schema")
+
+    async def load() -> None:
+        connection = await asyncpg.connect(other)
+        await connection.execute((Path(ddl.__file__).parent / "schema.sql").read_text(encoding="utf-8"))
+        await connection.close()
+
+    asyncio.run(load())
+    assert asyncio.run(_catalog(other)) == asyncio.run(_catalog(migrated_dsn["owner"]))
+
+
+def test_migrating_twice_and_from_two_processes_at_once_is_migrating_once(stack: Stack, database: str) -> None:
+    """Four migrators at the same empty database: each migration is applied once, nobody fails."""
+    dsn = _empty_database(stack, f"{database}_race")
+
+    async def race() -> int:
+        await asyncio.gather(*(migrate(dsn) for _ in range(4)))
+        connection = await asyncpg.connect(dsn)
+        count = await connection.fetchval(f"SELECT count(*) FROM {SCHEMA}.schema_migrations")
+        await connection.close()
+        return int(count)
+
+    assert asyncio.run(race()) == len(migrations())
+
+
+def test_an_edited_migration_is_refused(migrated_dsn: dict[str, str]) -> None:
+    """A checksum that differs from what was applied stops the migrator before anything is touched."""
+    asyncio.run(_execute(migrated_dsn["owner"], "UPDATE schema_migrations SET checksum = 'other' WHERE version = 1"))
+    with pytest.raises(ChangedMigrationError, match="0001"):
+        asyncio.run(migrate(migrated_dsn["owner"]))
+
+
+def test_a_store_of_a_newer_release_is_refused(migrated_dsn: dict[str, str]) -> None:
+    """A migration that this release does not know means that it is the older one."""
+    asyncio.run(_execute(migrated_dsn["owner"], "INSERT INTO schema_migrations VALUES (9999, 'future', 'x')"))
+    with pytest.raises(NewerStoreError, match="9999"):
+        asyncio.run(migrate(migrated_dsn["owner"]))
+
+
+@pytest.mark.parametrize(
+    ("constraint", "vocabulary"),
+    [
+        ("runs_end_status_check", RunEnd),
+        ("steps_kind_check", StepKind),
+        ("steps_status_check", StepStatus),
+        ("failures_failure_type_check", FailureType),
+        ("declared_losses_reason_check", DropReason),
+    ],
+)
+def test_a_check_allows_exactly_the_vocabulary(migrated_dsn: dict[str, str], constraint: str, vocabulary: Any) -> None:
+    """Each closed set stands once in Python and once in SQL; the two are the same set."""
+
+    async def definition() -> str:
+        connection = await asyncpg.connect(migrated_dsn["owner"])
+        text = await connection.fetchval(
+            "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = $1 AND connamespace = $2::regnamespace "
+            "ORDER BY conrelid LIMIT 1",
+            constraint,
+            SCHEMA,
+        )
+        await connection.close()
+        return str(text)
+
+    assert set(re.findall(r"'([a-z_]+)'", asyncio.run(definition()))) == set(vocabulary)
+
+
+def test_latency_buckets_are_the_same_in_sql_and_python(migrated_dsn: dict[str, str]) -> None:
+    """At every power of two and around it."""
+    values = sorted({max(0, 2**power + delta) for power in range(45) for delta in (-1, 0, 1, 3)})
+
+    async def buckets() -> list[int]:
+        connection = await asyncpg.connect(migrated_dsn["owner"], server_settings={"search_path": SCHEMA})
+        query = "SELECT latency_bucket(us) AS b FROM unnest($1::bigint[]) WITH ORDINALITY AS v (us, n) ORDER BY n"
+        rows = await connection.fetch(query, values)
+        await connection.close()
+        return [row["b"] for row in rows]
+
+    assert asyncio.run(buckets()) == [latency_bucket(value) for value in values]
+
+
+def test_rows_of_a_day_without_partition_move_when_it_gets_one(migrated_dsn: dict[str, str]) -> None:
+    """A step that went to the default partition is in its day's partition afterwards, once."""
+
+    async def moved() -> tuple[int, int]:
+        connection = await asyncpg.connect(migrated_dsn["owner"], server_settings={"search_path": SCHEMA})
+        await connection.execute(
+            "INSERT INTO steps (project, run_id, step_id, started_at, duration_us, seq, latency_bucket, attempt, kind, name, "
+            "status, agent, agent_version) VALUES ('p', gen_random_uuid(), 's', '2026-05-05 12:00Z', 1, 1, 1, 1, 'tool', 'n', "
+            "'ok', 'a', '1')"
+        )
+        await connection.execute("SELECT ensure_steps_partition('2026-05-05')")
+        await connection.execute("SELECT ensure_steps_partition('2026-05-05')")
+        counts = (
+            await connection.fetchval("SELECT count(*) FROM steps_default"),
+            await connection.fetchval("SELECT count(*) FROM steps_20260505"),
+        )
+        await connection.close()
+        return counts
+
+    assert asyncio.run(moved()) == (0, 1)
+
+
+async def _execute(dsn: str, statement: str) -> None:
+    connection = await asyncpg.connect(dsn, server_settings={"search_path": SCHEMA})
+    await connection.execute(statement)
+    await connection.close()

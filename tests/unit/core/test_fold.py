@@ -1,0 +1,72 @@
+"""The fold: any order, duplication and batching of records gives the same tables."""
+
+import itertools
+import random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agenttracer.wire.envelope import Record
+from stream_workers.batch import Batch, Coverage, Topic
+from stream_workers.core.assemble import assemble
+from stream_workers.core.fold import fold
+from stream_workers.decode import canonical_json
+from stream_workers.testing import MemoryStore
+from tests.support.traffic import Traffic
+
+_TOPIC = Topic("t", __import__("uuid").UUID(int=1))
+
+
+def _records(seed: int, *, runs: int = 2, steps: int = 3) -> list[Record]:
+    traffic = Traffic(seed)
+    return traffic.mischief(traffic.records(traffic.runs(runs, steps=steps), flush=3))
+
+
+@settings(max_examples=2_000, deadline=None)
+@given(seed=st.integers(0, 2**32), shuffle=st.randoms(use_true_random=False), cuts=st.lists(st.integers(1, 5), max_size=12))
+def test_batches_in_any_order_with_repeats_give_the_fold(seed: int, shuffle: random.Random, cuts: list[int]) -> None:
+    """Records shuffled, repeated and cut into batches at random end in the tables of the fold."""
+    records = _records(seed)
+    delivered = [*records, *shuffle.sample(records, len(records) // 2)]
+    shuffle.shuffle(delivered)
+    store = MemoryStore()
+    while delivered:
+        size = cuts.pop() if cuts else 3
+        batch, delivered = delivered[:size], delivered[size:]
+        store._write(assemble(batch, canonical_json))
+    assert store.tables() == fold(records, canonical_json)
+
+
+def test_every_order_of_six_records_gives_the_same_tables() -> None:
+    """All 720 orders of six records of one run, contradictions among them, one batch each and one record a batch."""
+    traffic = Traffic(11)
+    events = list(traffic.run(steps=4))
+    record = traffic.records([events], flush=2)
+    six = [*record, *map(_contradicted(traffic), record)][:6]
+    expected = fold(six, canonical_json)
+    for order in itertools.permutations(six):
+        assert fold(order, canonical_json) == expected
+        store = MemoryStore()
+        for one in order:
+            store._write(assemble([one], canonical_json))
+        assert store.tables() == expected
+
+
+def test_a_repeated_batch_changes_nothing() -> None:
+    """Saving a batch twice is saving it once, and the second time nothing counts as new."""
+    import asyncio
+
+    records = _records(3)
+    batch = Batch(rows=assemble(records, canonical_json), letters=(), coverage=(Coverage(0, 0, len(records)),))
+    store = MemoryStore()
+    asyncio.run(store.save(_TOPIC, batch))
+    before = store.tables()
+    again = asyncio.run(store.save(_TOPIC, batch))
+    assert (again.new_steps, again.new_failures) == (0, 0)
+    assert store.tables() == before
+
+
+def _contradicted(traffic: Traffic):  # noqa: ANN202 - a test's own closure
+    from dataclasses import replace
+
+    return lambda record: replace(record, events=tuple(map(traffic._contradict, record.events)))

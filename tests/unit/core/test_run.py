@@ -1,0 +1,45 @@
+"""What is known of a run merges by rules that no order can upset."""
+
+from stream_workers.core.run import End, RunState, Start, Who, merge
+
+
+def _state(**said: object) -> RunState:
+    given = {
+        "project": "default",
+        "run_id": "r",
+        "who": Who(1, "b", "1"),
+        "start": None,
+        "end": None,
+        "first_failure": None,
+        "abandon_after_s": None,
+        "first_ended_at": None,
+        "first_event_at": 10,
+        "last_event_at": 20,
+        "last_received_at": 30,
+    }
+    return RunState(**{**given, **said})
+
+
+def test_who_is_said_with_the_start_wins() -> None:
+    """An agent's name that came with the start beats an earlier letter that came without."""
+    assert merge(_state(who=Who(1, "a", "1")), _state(who=Who(0, "z", "1"))).who.agent == "z"
+
+
+def test_the_earliest_start_wins_whole() -> None:
+    """Everything a start says comes from one event."""
+    early = Start(5, 9, "parent", None, '{"a":1}')
+    late = Start(6, 1, None, "00000000000000aa", None)
+    assert merge(_state(start=late), _state(start=early)).start == early
+
+
+def test_the_latest_end_wins_and_the_first_is_remembered() -> None:
+    """Conflicting ends have one winner; that there were two can be seen."""
+    first, last = End(50, 1, "success", 3), End(60, 1, "failure", 4)
+    merged = merge(_state(end=last, first_ended_at=60), _state(end=first, first_ended_at=50))
+    assert (merged.end, merged.first_ended_at) == (last, 50)
+
+
+def test_spans_grow() -> None:
+    """The earliest and latest times of both are kept."""
+    merged = merge(_state(first_event_at=1, last_event_at=2), _state(last_received_at=99))
+    assert (merged.first_event_at, merged.last_event_at, merged.last_received_at) == (1, 20, 99)

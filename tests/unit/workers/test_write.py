@@ -1,0 +1,77 @@
+"""Getting records into the store, whatever it takes."""
+
+import asyncio
+import uuid
+
+import pytest
+
+from agenttracer.wire.envelope import Record
+from stream_workers.batch import Batch, Received, Topic
+from stream_workers.brake import PoisonBrake
+from stream_workers.core.fold import fold
+from stream_workers.decode import canonical_json
+from stream_workers.errors import HoleError, PermanentStoreError, TransientStoreError
+from stream_workers.metrics import Metrics
+from stream_workers.store import Saved
+from stream_workers.testing import MemoryStore
+from stream_workers.write import Writer
+from tests.support.traffic import Traffic
+
+TOPIC = Topic("t", uuid.UUID(int=1))
+
+
+def _received(records: list[Record]) -> list[Received]:
+    return [Received(0, offset, 100, None, record, None) for offset, record in enumerate(records)]
+
+
+def _writer(store: MemoryStore) -> Writer:
+    return Writer(store, TOPIC, Metrics(), retry_max_s=0.01, brake=PoisonBrake(max_share=0.5, max_in_a_row=100))
+
+
+def _records() -> list[Record]:
+    traffic = Traffic(5)
+    return traffic.records(traffic.runs(20))
+
+
+def test_a_store_that_is_away_is_waited_for() -> None:
+    """Transient errors, before the write and after it, end in the same rows."""
+    store, records = MemoryStore(), _records()
+    store.fail_next = [TransientStoreError("08006"), TransientStoreError("40P01")]
+    store.fail_after_next = [TransientStoreError("ConnectionResetError")]
+    asyncio.run(_writer(store).write(_received(records)))
+    assert store.tables() == fold(records, canonical_json)
+
+
+class _Refusing(MemoryStore):
+    """Refuses whatever holds one run, as a database refuses a value."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__()
+        self._refused = run_id
+
+    async def save(self, topic: Topic, batch: Batch) -> Saved:
+        if any(state.run_id == self._refused for state in batch.rows.runs):
+            raise PermanentStoreError("22P05")
+        return await super().save(topic, batch)
+
+
+def test_one_refused_record_is_found_and_buried_alone() -> None:
+    """Halving finds it; all others are stored, and every offset is covered."""
+    records = _records()
+    poison = records[17].events[0].run_id
+    store = _Refusing(poison)
+    asyncio.run(_writer(store).write(_received(records)))
+    bad = {(0, offset) for offset, record in enumerate(records) if record.events[0].run_id == poison}
+    assert store.letters.keys() == bad
+    assert {letter.reason for letter in store.letters.values()} == {"sqlstate_22p05"}
+    assert store.tables() == fold([one for one in records if one.events[0].run_id != poison], canonical_json)
+    assert asyncio.run(store.frontiers(TOPIC, [0])) == {0: len(records)}
+
+
+def test_a_hole_is_the_callers_to_mend() -> None:
+    """Records above what the ledger has seen are not written; the error says where reading must begin."""
+    store = MemoryStore()
+    with pytest.raises(HoleError) as told:
+        asyncio.run(_writer(store).write(_received(_records())[3:]))
+    assert told.value.frontiers == {0: 0}
+    assert not store.runs
