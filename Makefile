@@ -27,6 +27,9 @@ check: $(STAMP) ## ruff, mypy --strict, unit and architecture tests: fast enough
 	@$(BIN)/mypy
 	@$(BIN)/pytest -q tests/unit tests/architecture
 
+test: $(STAMP) ## everything, on real Kafka and PostgreSQL (TEST_STACK=local or containers forces where they come from)
+	@$(BIN)/pytest
+
 format: $(STAMP) ## let ruff format and fix the tree
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
