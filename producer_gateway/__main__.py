@@ -1,0 +1,71 @@
+"""One gateway process: settings, app, serve until SIGTERM. `python -m producer_gateway`."""
+
+import logging
+import signal
+import socket
+from types import FrameType
+from typing import Final
+
+import uvicorn
+
+from producer_gateway.app import Drain, create_app
+from producer_gateway.kafka_log import KafkaLog
+from producer_gateway.metrics import Metrics
+from producer_gateway.settings import GatewaySettings
+from servicekit import logs
+
+_LOG: Final = logs.Log("gateway")
+
+
+class Server(uvicorn.Server):
+    """uvicorn, that turns readiness red before anything else when it is told to end."""
+
+    def __init__(self, config: uvicorn.Config, drain: Drain) -> None:
+        super().__init__(config)
+        self._drain = drain
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say where: port 0 let the system choose."""
+        await super().startup(sockets=sockets)
+        for server in self.servers:
+            for listener in server.sockets:
+                _LOG.info("listening", port=listener.getsockname()[1])
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal arrived."""
+        self._drain.begun = True
+        super().handle_exit(sig, frame)
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT; then finish what is in flight and return."""
+    settings = GatewaySettings()
+    logs.configure(settings.log_level)
+    if settings.log_level.upper() != "DEBUG":
+        # While Kafka is away the client writes 40 lines a second. The supervisor says the same once a try.
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    metrics, drain = Metrics(), Drain()
+    app = create_app(settings, KafkaLog(settings, metrics), metrics=metrics, drain=drain)
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=settings.connections_max,
+        timeout_graceful_shutdown=settings.drain_timeout_s,
+    )
+    # uvicorn raises the signal once more when it has ended in order: heard here, so that the process exits with 0.
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(ending, lambda _number, _frame: None)
+    Server(config, drain).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""Errors to answers: one form for all, made from codes. The frameworks' own error pages echo input and are replaced here."""
+
+import random
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from producer_gateway.errors import GatewayError, UnavailableError
+from producer_gateway.metrics import Metrics
+from servicekit.logs import Log, error_class
+
+_LOG: Final = Log("gateway")
+_CODES: Final[Mapping[int, str]] = {404: "not_found", 405: "method_not_allowed"}
+
+
+class ErrorAnswers:
+    """Handlers that `install` gives to an app."""
+
+    def __init__(self, *, retry_after_s: int, metrics: Metrics) -> None:
+        self._retry_after_s = retry_after_s
+        self._metrics = metrics
+
+    def install(self, app: FastAPI) -> None:
+        """Make `app` answer every error through these handlers."""
+        app.add_exception_handler(GatewayError, self._gateway)
+        app.add_exception_handler(HTTPException, self._http)
+        app.add_exception_handler(RequestValidationError, self._validation)
+        app.add_exception_handler(Exception, self._unexpected)
+
+    async def _gateway(self, _: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, GatewayError)
+        self._metrics.requests_refused.labels(error.error_code).inc()
+        headers = dict(error.headers)
+        if isinstance(error, UnavailableError):
+            # Jitter, or all who were refused together come back together.
+            headers["Retry-After"] = str(random.randint(self._retry_after_s, 3 * self._retry_after_s))  # noqa: S311
+        return JSONResponse(error.members(), status_code=error.status, headers=headers)
+
+    async def _http(self, _: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        return self._plain(error.status_code, headers=error.headers)
+
+    async def _validation(self, _: Request, __: Exception) -> JSONResponse:
+        return self._plain(HTTPStatus.UNPROCESSABLE_ENTITY)
+
+    async def _unexpected(self, _: Request, error: Exception) -> JSONResponse:
+        _LOG.error("unexpected_error", error_class=error_class(error))
+        return self._plain(HTTPStatus.INTERNAL_SERVER_ERROR)
+
+    def _plain(self, status: int, *, headers: Mapping[str, str] | None = None) -> JSONResponse:
+        code = _CODES.get(status, "internal" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "refused")
+        self._metrics.requests_refused.labels(code).inc()
+        message = HTTPStatus(status).phrase + "."
+        return JSONResponse({"error": {"code": code, "field": None, "message": message}}, status_code=status, headers=headers)

@@ -1,0 +1,59 @@
+"""The gateway's answers as models: what a client may rely on, and what the OpenAPI document shows."""
+
+from typing import Any, Final
+
+from pydantic import BaseModel, Field
+
+
+class RejectedItem(BaseModel):
+    """An item that was not accepted and never will be as it is."""
+
+    index: int = Field(description="Its place in the request's `events`.")
+    field: str = Field(description="Path of the member at fault; empty for the item as a whole.")
+    code: str = Field(description="The rule that it breaks.")
+
+
+class EventsAccepted(BaseModel):
+    """What became of a batch. What counts as accepted is durable."""
+
+    accepted: int
+    rejected: list[RejectedItem]
+    dropped: dict[str, int] = Field(description="Values left out of accepted events, or replaced, by the rule they broke.")
+
+
+class RunAccepted(BaseModel):
+    """The run is durable under this id."""
+
+    run_id: str
+    accepted: int = Field(description="Events that the document became.")
+    dropped: dict[str, int] = Field(description="Values left out, or replaced, by the rule they broke.")
+
+
+class ErrorDetail(BaseModel):
+    """What is wrong, in words that never repeat what was sent."""
+
+    code: str
+    field: str | None
+    message: str
+
+
+class ErrorAnswer(BaseModel):
+    """Every answer that is no success."""
+
+    error: ErrorDetail
+    rejected: list[RejectedItem] | None = Field(default=None, description="When no item could be accepted: why.")
+    supported: str | None = Field(default=None, description="With `unsupported_version`: the versions that are read.")
+
+
+_SENTENCES: Final = {
+    400: "Not JSON, not gzip though it says so, or a version that this gateway does not read.",
+    408: "The body did not arrive in time.",
+    413: "The body, or what it inflates to, is too large: split it.",
+    415: "Not application/json, or an encoding other than one layer of gzip.",
+    422: "The named field breaks the named rule; of a batch, nothing at all could be accepted.",
+    503: "The log did not acknowledge, or too much is in flight. The outcome is unknown: send the same ids again after "
+    "Retry-After seconds.",
+}
+ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+    status: {"model": ErrorAnswer, "description": sentence} for status, sentence in _SENTENCES.items()
+}

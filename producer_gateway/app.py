@@ -1,0 +1,65 @@
+"""The gateway as an ASGI app, put together from its parts. Nothing is decided here and nothing exists before it is called."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+
+from fastapi import FastAPI
+
+from producer_gateway.answer_errors import ErrorAnswers
+from producer_gateway.metrics import Metrics
+from producer_gateway.openapi import describe
+from producer_gateway.record_log import RecordLog
+from producer_gateway.routes import Ingest, ingest_router
+from producer_gateway.settings import GatewaySettings
+from servicekit import loop_errors
+from servicekit.health import health_router
+from servicekit.logs import Log
+
+
+class Drain:
+    """Whether this process is about to end. Set once, by whoever hears the signal."""
+
+    def __init__(self) -> None:
+        self.begun = False
+
+
+def _wall_clock_us() -> int:
+    return time.time_ns() // 1_000
+
+
+def create_app(
+    settings: GatewaySettings,
+    record_log: RecordLog,
+    *,
+    metrics: Metrics | None = None,
+    drain: Drain | None = None,
+    clock_us: Callable[[], int] = _wall_clock_us,
+) -> FastAPI:
+    """The app. It starts `record_log` at startup and closes it at shutdown."""
+    metrics, drain = metrics or Metrics(), drain or Drain()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        loop_errors.report_to(Log("gateway"))
+        await record_log.start()
+        yield
+        await record_log.close()
+
+    async def readiness() -> str | None:
+        return "draining" if drain.begun else record_log.unready()
+
+    app = FastAPI(
+        title="AgentTracer gateway",
+        version="1.0",
+        description="Takes the telemetry of AI agents, and nothing else: what the contract has no place for is not kept.",
+        lifespan=lifespan,
+        # A redirect would repeat the address that was asked for, query string included.
+        redirect_slashes=False,
+    )
+    ErrorAnswers(retry_after_s=settings.retry_after_s, metrics=metrics).install(app)
+    app.include_router(ingest_router(Ingest(settings, record_log, metrics=metrics, clock_us=clock_us)))
+    app.include_router(health_router(readiness=readiness, registry=metrics.registry))
+    app.openapi = partial(describe, app)  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
+    return app

@@ -1,0 +1,145 @@
+"""What the gateway answers when it does not accept.
+
+GatewayError
+├── RefusedError                the client's to mend; the same again gets the same answer
+│   ├── NotJsonError            400
+│   ├── BadCompressionError     400
+│   ├── UnknownVersionError     400
+│   ├── SlowBodyError           408
+│   ├── BodyTooLargeError       413
+│   ├── WrongContentTypeError   415
+│   ├── UnknownEncodingError    415
+│   └── UnprocessableError      422 by field and rule; may list refused items
+├── UnavailableError            503 with Retry-After: the outcome is unknown, or nothing was done
+│   ├── OverloadedError         too much is in flight
+│   └── LogUnavailableError     the log did not acknowledge in time, or is known not to
+└── ClientGoneError             nobody is left to answer
+
+A default message is its class's docstring. Messages are constant: no value that was received ever stands in one.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from agenttracer.wire.envelope import SUPPORTED
+
+
+class GatewayError(Exception):
+    """The request was not accepted. `code` and `field` are made from the contract's own words."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal"
+    headers: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, *, code: str | None = None, field: str | None = None) -> None:
+        super().__init__(code or type(self).code)
+        self.error_code = code or type(self).code
+        self.field = field
+
+    def members(self) -> dict[str, object]:
+        """The JSON answer."""
+        message = (type(self).__doc__ or "").partition("\n")[0]
+        return {"error": {"code": self.error_code, "field": self.field, "message": message}}
+
+
+class RefusedError(GatewayError):
+    """The request cannot be accepted as it is."""
+
+    status = 400
+    code = "refused"
+
+
+class NotJsonError(RefusedError):
+    """The body is not one JSON value in UTF-8."""
+
+    code = "json"
+
+
+class BadCompressionError(RefusedError):
+    """The body is not exactly one gzip member, as its Content-Encoding says."""
+
+    code = "compression"
+
+
+class UnknownVersionError(RefusedError):
+    """This gateway does not read that version; `supported` says which it does."""
+
+    code = "unsupported_version"
+
+    def members(self) -> dict[str, object]:
+        """The JSON answer, with the supported range."""
+        return {**super().members(), "supported": SUPPORTED}
+
+
+class SlowBodyError(RefusedError):
+    """The body did not arrive in time."""
+
+    status = 408
+    code = "slow_body"
+    headers: ClassVar[Mapping[str, str]] = {"Connection": "close"}
+
+
+class BodyTooLargeError(RefusedError):
+    """The body is larger than this gateway takes: split it."""
+
+    status = 413
+    code = "body_too_large"
+    headers: ClassVar[Mapping[str, str]] = {"Connection": "close"}
+
+
+class WrongContentTypeError(RefusedError):
+    """The Content-Type must be application/json."""
+
+    status = 415
+    code = "content_type"
+
+
+class UnknownEncodingError(RefusedError):
+    """The Content-Encoding must be identity or one layer of gzip."""
+
+    status = 415
+    code = "content_encoding"
+    headers: ClassVar[Mapping[str, str]] = {"Accept-Encoding": "gzip"}
+
+
+class UnprocessableError(RefusedError):
+    """The named field breaks the named rule of the contract; see the OpenAPI document."""
+
+    status = 422
+    code = "unprocessable"
+
+    def __init__(
+        self, *, code: str | None = None, field: str | None = None, rejected: Sequence[Mapping[str, object]] | None = None
+    ) -> None:
+        super().__init__(code=code, field=field)
+        self.rejected = rejected
+
+    def members(self) -> dict[str, object]:
+        """The JSON answer, with the refused items where there are any."""
+        return super().members() if self.rejected is None else {**super().members(), "rejected": self.rejected}
+
+
+class UnavailableError(GatewayError):
+    """Not accepted for now: send the same events, with the same ids, after Retry-After seconds."""
+
+    status = 503
+    code = "unavailable"
+
+
+class OverloadedError(UnavailableError):
+    """Too much is in flight: send the same events, with the same ids, after Retry-After seconds."""
+
+    code = "overloaded"
+
+
+class LogUnavailableError(UnavailableError):
+    """The log did not acknowledge: send the same events, with the same ids, after Retry-After seconds."""
+
+    code = "log_unavailable"
+
+
+class ClientGoneError(GatewayError):
+    """The client left before its request was complete."""
+
+    status = 400
+    code = "client_gone"

@@ -1,0 +1,45 @@
+"""Whether a producer still gets anywhere: what waits for an outcome, and since when. Pure; time is an argument, in seconds.
+
+"Silence" is waiting without any acknowledgement. "Age" is the oldest single wait, acknowledgements of others or not: an
+idempotent producer can wedge one partition while the others work.
+"""
+
+
+class Progress:
+    """Keeps count for one producer."""
+
+    def __init__(self, *, now: float) -> None:
+        self._waiting: dict[object, float] = {}
+        self._failing_since: float | None = None
+        self._acked_at = now
+
+    def begin(self, token: object, *, since: float) -> None:
+        """`token` waits for an outcome."""
+        self._waiting[token] = since
+
+    def end(self, token: object) -> None:
+        """`token` has its outcome, or no longer waits for one."""
+        self._waiting.pop(token, None)
+
+    def acked(self, *, now: float) -> None:
+        """Something was acknowledged."""
+        self._acked_at = now
+        self._failing_since = None
+
+    def failed(self, *, since: float) -> None:
+        """What began at `since` got no acknowledgement. Counts as silence until something does."""
+        if self._failing_since is None:
+            self._failing_since = since
+
+    def acked_at(self) -> float:
+        """When something was last acknowledged; at first, when counting began."""
+        return self._acked_at
+
+    def silence(self, *, now: float) -> float:
+        """Seconds without any acknowledgement although one is, or was, waited for."""
+        since = min((*self._waiting.values(), *(() if self._failing_since is None else (self._failing_since,))), default=now)
+        return max(0.0, now - max(since, self._acked_at))
+
+    def age(self, *, now: float) -> float:
+        """Seconds that the oldest wait has lasted."""
+        return max(0.0, now - min(self._waiting.values(), default=now))

@@ -1,0 +1,120 @@
+"""The two ways in, `POST /v1/events` and `POST /v1/runs`: each receives, checks, publishes and answers within one deadline."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Final
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse
+
+from producer_gateway.admission import Admission, Ticket
+from producer_gateway.answers import ERRORS, EventsAccepted, RunAccepted
+from producer_gateway.check import Checked, Rejection, check
+from producer_gateway.errors import LogUnavailableError, UnprocessableError
+from producer_gateway.metrics import Metrics
+from producer_gateway.openapi import batch_body, run_body
+from producer_gateway.publish import Outcome, Publisher
+from producer_gateway.read_document import read_document
+from producer_gateway.receive import Limits, receive
+from producer_gateway.record_log import RecordLog
+from producer_gateway.run_events import to_events
+from producer_gateway.run_id import new_run_id
+from producer_gateway.settings import GatewaySettings
+
+_ACCEPTED: Final = 202
+
+
+class Ingest:
+    """What both routes do alike. `clock_us` is the wall clock, in microseconds."""
+
+    def __init__(
+        self, settings: GatewaySettings, record_log: RecordLog, *, metrics: Metrics, clock_us: Callable[[], int]
+    ) -> None:
+        self.settings = settings
+        self.clock_us = clock_us
+        self._log = record_log
+        self._metrics = metrics
+        self._limits = Limits(
+            body_max_bytes=settings.body_max_bytes,
+            inflated_max_bytes=settings.inflated_max_bytes,
+            inflate_max_ratio=settings.inflate_max_ratio,
+            receive_timeout_s=settings.receive_timeout_s,
+        )
+        self._admission = Admission(
+            max_bytes=settings.in_flight_max_bytes, max_requests=settings.in_flight_max_requests, metrics=metrics
+        )
+        self._publisher = Publisher(record_log, record_max_bytes=settings.record_max_bytes, clock_us=clock_us, metrics=metrics)
+
+    def admit(self) -> AbstractContextManager[Ticket]:
+        """What a request holds while it lasts. Raises LogUnavailableError while the log is known not to answer."""
+        reason = self._log.unready()
+        if reason is not None:
+            raise LogUnavailableError(code=reason)
+        return self._admission.admit()
+
+    async def receive(self, request: Request, ticket: Ticket) -> bytes:
+        """The request's body, inflated. Raises RefusedError, OverloadedError, ClientGoneError."""
+        body = await receive(request, limits=self._limits, ticket=ticket)
+        ticket.enter()
+        self._metrics.body_bytes.inc(len(body))
+        return body
+
+    async def publish(self, checked: Checked, *, deadline: float) -> Outcome:
+        """Raises LogUnavailableError at the deadline (monotonic, s), UnprocessableError when nothing at all is accepted."""
+        timeout_s = max(0.0, deadline - time.monotonic())
+        outcome = await self._publisher.publish(checked, project=self.settings.project, timeout_s=timeout_s)
+        if outcome.accepted == 0:
+            raise UnprocessableError(field="events", code="nothing_accepted", rejected=_members(outcome.rejected))
+        return outcome
+
+    def deadline(self) -> float:
+        """When a request that begins now must be answered (monotonic, s)."""
+        return time.monotonic() + self.settings.request_deadline_s
+
+
+def ingest_router(ingest: Ingest) -> APIRouter:
+    """Routes that the app includes."""
+    router = APIRouter(prefix="/v1", tags=["ingest"])
+
+    @router.post(
+        "/events",
+        summary="Events of any number of runs of one producer",
+        status_code=_ACCEPTED,
+        response_model=EventsAccepted,
+        responses=ERRORS,
+        openapi_extra=batch_body(),
+    )
+    async def post_events(request: Request) -> JSONResponse:
+        """Answers 202 once every accepted event is durable. Items that break the contract are refused one by one."""
+        deadline = ingest.deadline()
+        with ingest.admit() as ticket:
+            checked = check(await ingest.receive(request, ticket), events_max=ingest.settings.events_max)
+            outcome = await ingest.publish(checked, deadline=deadline)
+        answer = {"accepted": outcome.accepted, "rejected": _members(outcome.rejected), "dropped": checked.dropped}
+        return JSONResponse(answer, status_code=_ACCEPTED)
+
+    @router.post(
+        "/runs",
+        summary="One whole run, as a document",
+        status_code=_ACCEPTED,
+        response_model=RunAccepted,
+        responses=ERRORS,
+        openapi_extra=run_body(),
+    )
+    async def post_run(request: Request) -> JSONResponse:
+        """Answers 202 once the run is durable. The document becomes the same events that an SDK would send."""
+        deadline = ingest.deadline()
+        with ingest.admit() as ticket:
+            document = read_document(await ingest.receive(request, ticket))
+            now = ingest.clock_us()
+            run_id = document.run_id or new_run_id(now)
+            checked = to_events(document, run_id=run_id, received_at=now)
+            outcome = await ingest.publish(checked, deadline=deadline)
+        return JSONResponse({"run_id": run_id, "accepted": outcome.accepted, "dropped": checked.dropped}, status_code=_ACCEPTED)
+
+    return router
+
+
+def _members(rejected: Sequence[Rejection]) -> list[dict[str, object]]:
+    return [each.members() for each in rejected]

@@ -1,0 +1,79 @@
+"""Everything the gateway is told from outside, read once at start. No other module reads the environment."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from agenttracer.wire import form
+from agenttracer.wire.envelope import BATCH_MAX_EVENTS
+from agenttracer.wire.topics import EVENTS_TOPIC, RECORD_MAX_BYTES
+from servicekit.kafka import KafkaSecurity
+
+_KIB = 1024
+_MIB = 1024 * _KIB
+
+
+class GatewaySettings(BaseSettings):
+    """Settings of one gateway process: environment variables `AGENTTRACER_GATEWAY_…`."""
+
+    model_config = SettingsConfigDict(env_prefix="AGENTTRACER_GATEWAY_", env_nested_delimiter="__", frozen=True, extra="ignore")
+
+    host: str = "127.0.0.1"
+    """Ingest is anonymous until keys exist, so nothing but this machine may reach it unless somebody says so."""
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8000
+    """Where the SDK looks by default. 0 lets the system choose."""
+    log_level: str = "INFO"
+    """Enough to see every change of state; a request that goes well writes no line."""
+    project: Annotated[str, Field(pattern=f"^{form.NAME_PATTERN}$")] = "default"
+    """The project of whatever is ingested without a key."""
+
+    kafka_bootstrap: str = "127.0.0.1:9092"
+    """Comma-separated host:port of some brokers; the usual port of a local one."""
+    kafka_security: KafkaSecurity = KafkaSecurity()
+    """Plaintext, which fits a broker on loopback and nothing else."""
+    topic: str = EVENTS_TOPIC
+    """The contract's name; another one serves tests and side-by-side stacks."""
+
+    request_deadline_s: Annotated[float, Field(gt=0, le=60)] = 5.0
+    """From a request's first byte to its answer. Half of the SDK's total timeout, so that the client hears the 503."""
+    receive_timeout_s: Annotated[float, Field(gt=0, le=60)] = 3.0
+    """For the body alone: 1 MiB at 350 KiB/s, and 2 s are left to produce in."""
+    body_max_bytes: Annotated[int, Field(gt=0)] = _MIB
+    """As received. The SDK's batches stay well below; what holds more is no batch."""
+    inflated_max_bytes: Annotated[int, Field(gt=0)] = RECORD_MAX_BYTES
+    """After decompression: 5,000 events of 1.6 KiB."""
+    inflate_max_ratio: Annotated[int, Field(gt=1)] = 100
+    """Events compress 10 to 30 times; gzip can reach 1,032, and only a bomb comes near."""
+    events_max: Annotated[int, Field(ge=1, le=BATCH_MAX_EVENTS)] = BATCH_MAX_EVENTS
+    """Events in one request. The contract's own limit, since the SDK knows that one."""
+    in_flight_max_bytes: Annotated[int, Field(gt=0)] = 64 * _MIB
+    """Bodies held at once, received and inflated. Objects made from them take about four times that."""
+    in_flight_max_requests: Annotated[int, Field(gt=0)] = 512
+    """Requests whose body is there and whose answer is not: at 5 s each the slowest Kafka still sees 100 requests/s."""
+    connections_max: Annotated[int, Field(gt=0)] = 8_192
+    """Open connections, idle ones included: an SDK keeps one each. Beyond that uvicorn answers 503."""
+    retry_after_s: Annotated[int, Field(ge=1, le=300)] = 1
+    """The least a client is told to wait after a 503; up to twice as much is added at random."""
+
+    record_max_bytes: Annotated[int, Field(gt=8 * _KIB, le=RECORD_MAX_BYTES)] = 900_000
+    """A run's events are split into records no larger than this, uncompressed: fits Kafka's default limit (1 MiB) however
+    badly it compresses. The largest single event takes about 6 KiB."""
+    batch_max_bytes: Annotated[int, Field(gt=0)] = 512 * _KIB
+    """What is sent to a partition at once. Bounds the client's memory at two batches a partition."""
+    linger_ms: Annotated[int, Field(ge=0, le=1_000)] = 5
+    """Wait for company: a few ms make batches of many requests and do not show in the time to ack."""
+    unready_after_s: Annotated[float, Field(gt=0)] = 3.0
+    """Without an ack that is waited for, or without any contact to Kafka, before readiness goes red."""
+    replace_after_s: Annotated[float, Field(gt=0)] = 10.0
+    """A record without an outcome for so long, with Kafka in reach, means a wedged producer: two request deadlines."""
+    drain_timeout_s: Annotated[int, Field(ge=0, le=60)] = 10
+    """To finish what is in flight after SIGTERM; twice the request deadline, and less than orchestrators wait (30 s)."""
+    flush_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
+    """To close a producer. What it still holds then has been answered with 503 already."""
+
+    @model_validator(mode="after")
+    def _receive_leaves_time(self) -> Self:
+        if self.receive_timeout_s >= self.request_deadline_s:
+            raise ValueError("receive_timeout_s must be below request_deadline_s: the rest is the time to produce in")
+        return self

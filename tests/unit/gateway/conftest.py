@@ -1,0 +1,57 @@
+"""A gateway on a log in memory, spoken to over ASGI: no socket, no Kafka."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+
+from producer_gateway.app import create_app
+from producer_gateway.metrics import Metrics
+from producer_gateway.settings import GatewaySettings
+from producer_gateway.testing import MemoryRecordLog
+from tests.unit.gateway.batches import NOW_US, Gateway, Records
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+def log() -> MemoryRecordLog:
+    return MemoryRecordLog()
+
+
+@pytest.fixture
+def gateway(log: MemoryRecordLog, metrics: Metrics) -> Gateway:
+    """Serve with settings of the test's choice."""
+
+    @asynccontextmanager
+    async def serve(**settings: float) -> AsyncIterator[httpx.AsyncClient]:
+        app = create_app(GatewaySettings.model_validate(settings), log, metrics=metrics, clock_us=lambda: NOW_US)
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        await log.start()
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+            client.headers["content-type"] = "application/json"
+            yield client
+
+    return serve
+
+
+@pytest.fixture
+async def client(gateway: Gateway) -> AsyncIterator[httpx.AsyncClient]:
+    async with gateway() as client:
+        yield client
+
+
+@pytest.fixture
+def records(log: MemoryRecordLog) -> Records:
+    """What lies in the log, decoded."""
+    return lambda: [json.loads(message.value) for message in log.messages]

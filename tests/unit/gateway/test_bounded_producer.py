@@ -1,0 +1,167 @@
+"""One producer whose aiokafka part is the test's: what each outcome of a record means, and that no await is unbounded."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from aiokafka.errors import (
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    NotEnoughReplicasError,
+    OutOfOrderSequenceNumber,
+    ProducerFenced,
+)
+
+from producer_gateway.bounded_producer import BoundedProducer
+from producer_gateway.errors import LogUnavailableError
+from producer_gateway.metrics import Metrics
+from producer_gateway.record_log import Message
+from producer_gateway.settings import GatewaySettings
+
+MakeProducer = Callable[["FakeKafka"], BoundedProducer]
+pytestmark = pytest.mark.anyio
+A, B = Message(b"a", b"1"), Message(b"b", b"2")
+
+
+async def never(*_args: object) -> None:
+    await asyncio.Event().wait()
+
+
+class Client:
+    """Its parts end never."""
+
+    close = fetch_all_metadata = staticmethod(never)
+
+
+class FakeKafka:
+    """As aiokafka's producer: `outcomes` are given to records as they are sent, None leaves one without."""
+
+    def __init__(self, *outcomes: object) -> None:
+        self.outcomes = list(outcomes)
+        self.futures = []
+        self.client = self._sender = Client()
+        self.flush = never
+
+    async def send(self, _topic: str, _value: bytes, _key: bytes) -> "asyncio.Future[object]":
+        """As aiokafka's."""
+        outcome = self.outcomes.pop(0)
+        if outcome is never:
+            await never()
+        if isinstance(outcome, type):
+            raise outcome
+        future = asyncio.get_running_loop().create_future()
+        self.futures.append(future)
+        if isinstance(outcome, Exception):
+            future.set_exception(outcome)
+        elif outcome is not None:
+            future.set_result(outcome)
+        return future
+
+
+@pytest.fixture
+def producer(metrics: Metrics) -> MakeProducer:
+    return lambda kafka: BoundedProducer(kafka, GatewaySettings(), metrics)
+
+
+async def test_all_acknowledged(producer: MakeProducer) -> None:
+    """When every record is acknowledged nothing is refused and nothing waits."""
+    bounded = producer(FakeKafka("ok", "ok"))
+    assert await bounded.append([A, B], timeout_s=1) == frozenset()
+    assert bounded.progress.age(now=1e9) == 0
+    assert not bounded.broken.is_set()
+
+
+async def test_no_outcome(producer: MakeProducer) -> None:
+    """A record without outcome at the deadline is LogUnavailable; it is watched until it has one."""
+    kafka = FakeKafka("ok", None)
+    bounded = producer(kafka)
+    with pytest.raises(LogUnavailableError):
+        await bounded.append([A, B], timeout_s=0.01)
+    assert bounded.progress.age(now=1e9) > 0
+    assert not kafka.futures[1].cancelled()
+    kafka.futures[1].set_result("late")
+    await asyncio.sleep(0)
+    assert bounded.progress.age(now=1e9) == 0
+    assert bounded.progress.silence(now=1e9) == 0
+
+
+async def test_send_hangs(producer: MakeProducer) -> None:
+    """A client that waits for metadata or for room does not hold the caller beyond its timeout."""
+    bounded = producer(FakeKafka(never))
+    with pytest.raises(LogUnavailableError):
+        await bounded.append([A], timeout_s=0.01)
+    assert bounded.progress.silence(now=1e9) > 0
+
+
+@pytest.mark.parametrize("error", [OutOfOrderSequenceNumber(), ProducerFenced(), NotEnoughReplicasError()])
+async def test_failed_record(producer: MakeProducer, error: KafkaError, metrics: Metrics) -> None:
+    """Whatever the client gives up on is LogUnavailable, and breaks the producer: it has cost sequence numbers."""
+    bounded = producer(FakeKafka("ok", error))
+    with pytest.raises(LogUnavailableError):
+        await bounded.append([A, B], timeout_s=1)
+    assert bounded.broken.is_set()
+    labels = {"error_class": type(error).__name__}
+    assert metrics.registry.get_sample_value("agenttracer_gateway_produce_errors_total", labels) == 1
+
+
+async def test_failed_late(producer: MakeProducer) -> None:
+    """A failure that comes after the deadline breaks the producer too."""
+    kafka = FakeKafka(None)
+    bounded = producer(kafka)
+    with pytest.raises(LogUnavailableError):
+        await bounded.append([A], timeout_s=0.01)
+    kafka.futures[0].set_exception(OutOfOrderSequenceNumber())
+    await asyncio.sleep(0)
+    assert bounded.broken.is_set()
+
+
+async def test_no_room(producer: MakeProducer) -> None:
+    """A record that was never queued, for want of room, leaves the producer as it was."""
+    bounded = producer(FakeKafka(KafkaTimeoutError))
+    with pytest.raises(LogUnavailableError):
+        await bounded.append([A], timeout_s=1)
+    assert not bounded.broken.is_set()
+
+
+async def test_broker_says_too_large(producer: MakeProducer) -> None:
+    """What the broker refuses for its size is refused by position; the producer is replaced, for the sequence has a hole."""
+    bounded = producer(FakeKafka("ok", MessageSizeTooLargeError()))
+    assert await bounded.append([A, B], timeout_s=1) == frozenset({1})
+    assert bounded.broken.is_set()
+
+
+async def test_too_large_for_us(producer: MakeProducer) -> None:
+    """What is larger than our own limit is not sent."""
+    bounded = producer(FakeKafka("ok"))
+    assert await bounded.append([Message(b"a", b"x" * 900_001), B], timeout_s=1) == frozenset({0})
+    assert not bounded.broken.is_set()
+
+
+async def test_probe_hangs(producer: MakeProducer) -> None:
+    """A broker that does not answer counts as unreachable."""
+    assert await producer(FakeKafka()).probe(timeout_s=0.01) == "kafka_unreachable"
+
+
+async def test_close_hangs(producer: MakeProducer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closing ends although nothing in the client does, and marks it as closed."""
+    monkeypatch.setattr("producer_gateway.bounded_producer._LET_GO_S", 0.01)
+    kafka = FakeKafka()
+    await producer(kafka).close(timeout_s=0.01)
+    assert kafka._closed
+
+
+async def test_failed_beside_no_outcome(producer: MakeProducer) -> None:
+    """A failure breaks the producer also when the deadline passes over another record without outcome."""
+    bounded = producer(FakeKafka(OutOfOrderSequenceNumber(), None))
+    with pytest.raises(LogUnavailableError):
+        await bounded.append([A, B], timeout_s=0.01)
+    assert bounded.broken.is_set()
+
+
+async def test_client_fails_with_anything(producer: MakeProducer) -> None:
+    """An assertion of the client's own is LogUnavailable like everything else, and breaks the producer."""
+    bounded = producer(FakeKafka(AssertionError))
+    with pytest.raises(LogUnavailableError):
+        await bounded.append([A], timeout_s=1)
+    assert bounded.broken.is_set()

@@ -1,0 +1,51 @@
+"""The OpenAPI document says what the gateway takes, truthfully."""
+
+import json
+import re
+from typing import Any
+
+import httpx
+import pytest
+
+from agenttracer.wire.events import EVENT_KINDS
+from producer_gateway.openapi import BATCH_EXAMPLE, contract_schemas
+from producer_gateway.run_document import EXAMPLE, MINIMAL_EXAMPLE
+from servicekit import codec
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_references_lead_somewhere(client: httpx.AsyncClient) -> None:
+    """Every reference in the document is resolved in it."""
+    document = (await client.get("/openapi.json")).json()
+    wanted = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document)))
+    assert wanted <= document["components"]["schemas"].keys()
+    assert {kind.__name__ for kind in EVENT_KINDS} | {"Batch", "RunDocument", "ErrorAnswer"} <= wanted
+
+
+async def test_every_status_is_described(client: httpx.AsyncClient) -> None:
+    """Both routes name the answers that they give."""
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    for route in ("/v1/events", "/v1/runs"):
+        assert set(paths[route]["post"]["responses"]) >= {"202", "400", "408", "413", "415", "422", "503"}
+
+
+@pytest.mark.parametrize(
+    ("route", "example"), [("/v1/events", BATCH_EXAMPLE), ("/v1/runs", EXAMPLE), ("/v1/runs", MINIMAL_EXAMPLE)]
+)
+async def test_examples_are_accepted(client: httpx.AsyncClient, route: str, example: dict[str, Any]) -> None:
+    """What the document shows is accepted whole."""
+    answer = await client.post(route, json=example)
+    assert (answer.status_code, answer.json()["dropped"], answer.json().get("rejected", [])) == (202, {}, [])
+
+
+def test_the_batch_example_is_flawless() -> None:
+    """The example takes the fast path."""
+    assert codec.read_batch(json.dumps(BATCH_EXAMPLE).encode()) is not None
+
+
+def test_every_member_is_described() -> None:
+    """The schema of an event has exactly the contract's members and its tag."""
+    schemas = contract_schemas()
+    for kind in EVENT_KINDS:
+        assert schemas[kind.__name__]["properties"].keys() == {"type", *kind.__dataclass_fields__}
