@@ -1,8 +1,9 @@
 """Structured logs that cannot carry content: one JSON object a line, made only from what is known to be safe.
 
-Our own lines are an event name and fields of numbers, booleans and names. Lines of libraries keep their logger, level and
-the unfilled template of their message: its arguments may hold values of users. Exceptions are class names and code
-positions, never messages: asyncpg, for one, puts row values into them.
+Our own lines are an event name and fields of numbers, booleans and names. Lines of libraries keep their logger, level,
+position in the source and, where there is one, the unfilled template of their message: its arguments may hold values of
+users, and so may a message that came filled. Exceptions are class names and code positions, never messages: asyncpg, for
+one, puts row values into them.
 """
 
 import json
@@ -65,7 +66,7 @@ class ContentFreeFormatter(logging.Formatter):
             "at": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03d}",
             "level": record.levelname.lower(),
             "logger": record.name,
-            "event": record.msg if isinstance(record.msg, str) else type(record.msg).__name__,
+            "event": _event(record),
         }
         for name, value in getattr(record, _FIELDS, {}).items():
             line[name] = _safe(value)
@@ -73,6 +74,12 @@ class ContentFreeFormatter(logging.Formatter):
             line["error_class"] = error_class(record.exc_info[1])
             line["positions"] = _positions(record.exc_info[1])
         return json.dumps(line, separators=(",", ":"))
+
+
+def _event(record: logging.LogRecord) -> str:
+    if isinstance(record.msg, str) and (record.args or hasattr(record, _FIELDS)):
+        return record.msg
+    return f"{record.filename}:{record.lineno}"
 
 
 def _safe(value: object) -> object:

@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 from fastapi import FastAPI
 from pydantic import ValidationError
 
+from servicekit import loop_errors
 from servicekit.health import health_router
 from servicekit.logs import Log, configure, error_class
 from stream_workers.app import assigned, create_app
@@ -119,6 +120,7 @@ async def serve(settings: Settings) -> int:
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]  # the signals are the worker's
     serving = asyncio.create_task(server._serve())  # noqa: SLF001 - `serve` would take the signals for itself
+    loop_errors.report_to(_log)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
