@@ -1,0 +1,63 @@
+"""One query process: settings, app, serve until SIGTERM. `python -m query_service`."""
+
+import ipaddress
+import signal
+import socket
+from typing import Final
+
+import uvicorn
+
+from query_service.app import app_on_postgres
+from query_service.settings import QuerySettings
+from servicekit import logs
+
+_LOG: Final = logs.Log("query")
+
+
+class Server(uvicorn.Server):
+    """uvicorn, that says in our own log where it listens."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Port 0 let the system choose."""
+        await super().startup(sockets=sockets)
+        for server in self.servers:
+            for listener in server.sockets:
+                _LOG.info("listening", port=listener.getsockname()[1])
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT; then finish what is in flight and return."""
+    settings = QuerySettings()
+    logs.configure(settings.log_level)
+    if not _is_loopback(settings.host):
+        _LOG.warning("anonymous_reading_beyond_loopback", port=settings.port)
+    config = uvicorn.Config(
+        app_on_postgres(settings),
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,  # its lines would repeat what was asked
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=settings.connections_max,
+        timeout_graceful_shutdown=settings.drain_timeout_s,
+    )
+    # uvicorn raises the signal once more when it has ended in order: heard here, so that the process exits with 0.
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(ending, lambda _number, _frame: None)
+    Server(config).run()
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+if __name__ == "__main__":
+    main()

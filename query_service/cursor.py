@@ -1,0 +1,95 @@
+"""Keyset cursors: a position in an ordering, as an opaque string. What the positions mean to SQL is the store reader's affair.
+
+A cursor carries a checksum over itself and over what it belongs to (the ordering, and for details the run), so that one that
+was cut, changed by accident or taken from another listing is refused. It is no secret and grants nothing.
+"""
+
+import base64
+import binascii
+import struct
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from hashlib import blake2b
+from typing import Final
+from uuid import UUID
+
+from agenttracer.wire import form
+from agenttracer.wire.events import TIME_MAX_US, TIME_MIN_US
+from query_service.errors import InputError
+from query_service.reader import DetailPosition, RunPosition
+from query_service.stored import ABANDONED_ID
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+CURSOR_MAX_CHARS: Final = 64
+_CHECK_BYTES: Final = 6
+_RUN: Final = struct.Struct(">q16s")
+_DETAIL: Final = struct.Struct(">qi16s")
+
+
+class Ordering(StrEnum):
+    """The orderings of run details. A changed ordering gets a new value, so that old cursors are refused."""
+
+    STEPS = "steps:started_at,seq,step_id"
+    FAILURES = "failures:occurred_at,seq,failure_id"
+
+
+_RUNS: Final = "runs:-started_at,-run_id"
+
+
+def run_cursor(position: RunPosition) -> str:
+    """The cursor that continues a listing of runs behind `position`."""
+    return _sealed(_RUN.pack(_to_us(position.started_at), position.run_id.bytes), scope=_RUNS)
+
+
+def run_position(cursor: str) -> RunPosition:
+    """Raises InputError."""
+    at, run_id = _RUN.unpack(_opened(cursor, form=_RUN, scope=_RUNS))
+    return RunPosition(started_at=_to_time(at), run_id=UUID(bytes=run_id))
+
+
+def detail_cursor(position: DetailPosition, *, ordering: Ordering, run_id: UUID) -> str:
+    """The cursor that continues a listing of one run's details behind `position`."""
+    packed = _DETAIL.pack(_to_us(position.at), position.seq, position.id.encode("ascii"))
+    return _sealed(packed, scope=f"{ordering}:{run_id}")
+
+
+def detail_position(cursor: str, *, ordering: Ordering, run_id: UUID) -> DetailPosition:
+    """Raises InputError."""
+    at, seq, padded = _DETAIL.unpack(_opened(cursor, form=_DETAIL, scope=f"{ordering}:{run_id}"))
+    name = padded.rstrip(b"\0").decode("latin-1")
+    if not (form.is_step_id(name) or name == ABANDONED_ID):
+        raise _refusal()
+    return DetailPosition(at=_to_time(at), seq=seq, id=name)
+
+
+def _sealed(body: bytes, *, scope: str) -> str:
+    return base64.urlsafe_b64encode(body + _check(body, scope)).rstrip(b"=").decode("ascii")
+
+
+def _opened(cursor: str, *, form: struct.Struct, scope: str) -> bytes:
+    try:
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise _refusal() from None
+    body = raw[:-_CHECK_BYTES]
+    if len(body) != form.size or raw != body + _check(body, scope) or _sealed(body, scope=scope) != cursor:
+        raise _refusal()
+    return body
+
+
+def _check(body: bytes, scope: str) -> bytes:
+    return blake2b(body + scope.encode("ascii"), digest_size=_CHECK_BYTES).digest()
+
+
+def _refusal() -> InputError:
+    return InputError("cursor must be the next_cursor of an answer to the same request", field="cursor")
+
+
+def _to_us(at: datetime) -> int:
+    return (at - EPOCH) // timedelta(microseconds=1)
+
+
+def _to_time(us: int) -> datetime:
+    if not TIME_MIN_US <= us <= 2 * TIME_MAX_US:  # a checksum can be computed by anybody, and datetimes end at the year 9999
+        raise _refusal()
+    return EPOCH + timedelta(microseconds=us)

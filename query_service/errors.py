@@ -1,0 +1,74 @@
+"""What the query service answers instead of data.
+
+QueryError
+├── InputError              422: a parameter is unknown, repeated or breaks its rule; the same again gives the same
+├── RunNotFoundError        404: the project has no such run, or none that it may see
+└── UnavailableError        503 with Retry-After: nothing is wrong with the question
+    ├── StoreUnreachableError   Postgres does not take connections, or lost ours
+    ├── StoreBusyError          every connection is in use
+    ├── StoreNotReadyError      reached, but the schema or our rights are missing
+    └── QueryTimeoutError       the answer takes too long: a narrower question may be answered
+
+A default message is its class's docstring. Messages are constant or made of parameter names and rules of our own: no value
+that was received ever stands in one.
+"""
+
+from typing import ClassVar
+
+
+class QueryError(Exception):
+    """The question was not answered."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal"
+
+    def __init__(self, message: str | None = None, *, code: str | None = None, field: str | None = None) -> None:
+        self.message = message or (type(self).__doc__ or "").partition("\n")[0]
+        self.error_code = code or type(self).code
+        self.field = field
+        super().__init__(self.message)
+
+
+class InputError(QueryError):
+    """The named parameter breaks its rule."""
+
+    status = 422
+    code = "invalid_parameter"
+
+
+class RunNotFoundError(QueryError):
+    """There is no run of this id."""
+
+    status = 404
+    code = "run_not_found"
+
+
+class UnavailableError(QueryError):
+    """No answer for now: ask again after Retry-After seconds."""
+
+    status = 503
+    code = "unavailable"
+
+
+class StoreUnreachableError(UnavailableError):
+    """The store cannot be reached: ask again after Retry-After seconds."""
+
+    code = "store_unreachable"
+
+
+class StoreBusyError(UnavailableError):
+    """Too many questions at once: ask again after Retry-After seconds."""
+
+    code = "store_busy"
+
+
+class StoreNotReadyError(UnavailableError):
+    """The store is reachable, but its schema or this service's rights in it are missing: run the migrations."""
+
+    code = "store_not_ready"
+
+
+class QueryTimeoutError(UnavailableError):
+    """The answer takes too long: narrow the window or the filters, or ask again after Retry-After seconds."""
+
+    code = "query_timeout"

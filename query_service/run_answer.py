@@ -1,0 +1,137 @@
+"""How a run looks in JSON. What the store's words become here is the API's promise; nothing is judged or fetched."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Final, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from agenttracer.wire.events import MetadataValue
+from agenttracer.wire.vocabulary import FailureCode, FailureType, RunStatus
+from query_service.completeness import Completeness, judge
+from query_service.stored import ABANDONED_ID, Run
+
+RUN_EXAMPLE: Final[dict[str, Any]] = {
+    "run_id": "019ab0de-7c1e-7000-8000-0242ac120002",
+    "agent_id": "support-bot",
+    "agent_version": "1.4.0",
+    "status": "failure",
+    "started_at": "2026-01-31T12:00:00.000250Z",
+    "ended_at": "2026-01-31T12:00:02.341750Z",
+    "latency_ms": 2341.5,
+    "step_count": 6,
+    "error_step_count": 2,
+    "failure_count": 2,
+    "failure": {"failure_type": "tool", "failure_code": "timeout", "failure_id": "00f067aa0ba902b7"},
+    "parent_run_id": None,
+    "metadata": {"channel": "chat", "retries": 1},
+    "last_received_at": "2026-01-31T12:00:02.610000Z",
+    "completeness": {"state": "lost", "lost_events": 1, "declared": {"queue_full": 1}},
+}
+
+Ms = Annotated[float, Field(description="Milliseconds; fractions down to a microsecond.")]
+
+
+def to_ms(us: float) -> float:
+    """Milliseconds of microseconds."""
+    return us / 1000
+
+
+class Answer(BaseModel):
+    """What all answers share: they are made once and sent."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class FirstFailureAnswer(Answer):
+    """The failure that the run is known by: recorded by its code before found in a step before its end's, then the earliest."""
+
+    failure_type: FailureType
+    failure_code: str
+    failure_id: Annotated[str, Field(description=f"Id within the run; `{ABANDONED_ID}` for a silence.")]
+
+
+class CompletenessAnswer(Answer):
+    """Whether everything that the run's producer emitted has arrived."""
+
+    state: Annotated[
+        Completeness,
+        Field(description="`unknown` without an end, or where several producers spoke; what is still on its way counts as lost."),
+    ]
+    lost_events: Annotated[int, Field(ge=0, description="Events that the end counted and that have not arrived.")]
+    declared: Annotated[
+        Mapping[str, int], Field(description="Losses that producers reported themselves, by reason; they explain lost_events.")
+    ]
+
+
+class RunAnswer(Answer):
+    """One run of an agent, as it stands at this moment."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [RUN_EXAMPLE]})
+
+    run_id: UUID
+    agent_id: str
+    agent_version: str
+    status: Annotated[RunStatus, Field(description="`abandoned`: no end, and silent for longer than promised; reversible.")]
+    started_at: Annotated[datetime, Field(description="As declared by the run's start, else the earliest time seen of it.")]
+    ended_at: datetime | None
+    latency_ms: Ms | None
+    step_count: int
+    error_step_count: int
+    failure_count: Annotated[int, Field(description="As many as `/failures` lists, the silence of an abandoned run included.")]
+    failure: FirstFailureAnswer | None
+    parent_run_id: UUID | None
+    metadata: Mapping[str, MetadataValue]
+    last_received_at: Annotated[datetime, Field(description="When the gateway last received anything of it.")]
+    completeness: CompletenessAnswer
+
+    @classmethod
+    def of(cls, run: Run) -> Self:
+        """The answer for a stored run."""
+        silent = run.status == RunStatus.ABANDONED
+        return cls(
+            run_id=run.run_id,
+            agent_id=run.agent,
+            agent_version=run.agent_version,
+            status=RunStatus(run.status),
+            started_at=run.started_at,
+            ended_at=run.ended_at,
+            latency_ms=None if run.latency_us is None else to_ms(run.latency_us),
+            step_count=run.step_count,
+            error_step_count=run.error_step_count,
+            failure_count=run.failure_count + silent,
+            failure=_first_failure(run, silent=silent),
+            parent_run_id=run.parent_run_id,
+            metadata=run.metadata,
+            last_received_at=run.last_received_at,
+            completeness=_completeness(run),
+        )
+
+
+class RunsAnswer(Answer):
+    """A page of runs, newest first."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"runs": [RUN_EXAMPLE], "next_cursor": None}]})
+
+    runs: list[RunAnswer]
+    next_cursor: Annotated[str | None, Field(description="Give it as `cursor` to go on; null on the last page.")]
+
+
+def _first_failure(run: Run, *, silent: bool) -> FirstFailureAnswer | None:
+    if run.failure is not None:
+        return FirstFailureAnswer(
+            failure_type=FailureType(run.failure.failure_type),
+            failure_code=run.failure.failure_code,
+            failure_id=run.failure.failure_id,
+        )
+    if silent:
+        return FirstFailureAnswer(
+            failure_type=FailureType.ORCHESTRATION, failure_code=FailureCode.ABANDONED, failure_id=ABANDONED_ID
+        )
+    return None
+
+
+def _completeness(run: Run) -> CompletenessAnswer:
+    verdict = judge(run)
+    return CompletenessAnswer(state=verdict.state, lost_events=verdict.lost_events, declared=run.declared)

@@ -1,0 +1,44 @@
+"""Everything the query service is told from outside, read once at start. No other module reads the environment."""
+
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from agenttracer.wire import form
+
+
+class QuerySettings(BaseSettings):
+    """Settings of one query process: environment variables `AGENTTRACER_QUERY_…`."""
+
+    model_config = SettingsConfigDict(env_prefix="AGENTTRACER_QUERY_", frozen=True, extra="ignore")
+
+    host: str = "127.0.0.1"
+    """Reading is anonymous until keys exist, so nothing but this machine may reach it unless somebody says so."""
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8001
+    """Beside the gateway's 8000. 0 lets the system choose."""
+    log_level: str = "INFO"
+    """Enough to see every change of state; a request that goes well writes no line."""
+    project: Annotated[str, Field(pattern=f"^{form.NAME_PATTERN}$")] = "default"
+    """The project that anonymous readers see: the one into which the gateway puts what comes without a key."""
+
+    postgres_dsn: SecretStr = SecretStr("postgresql://agenttracer_query@127.0.0.1:5432/agenttracer")
+    """Secret because it may hold a password. The role must be agenttracer_query: row level security lets it read one project."""
+    pool_max: Annotated[int, Field(ge=1, le=1_000)] = 10
+    """Connections to Postgres, opened as needed. Ten busy ones saturate a few cores; its default limit is 100."""
+    pool_idle_s: Annotated[float, Field(ge=0)] = 60.0
+    """An unused connection is given back after this: a service at rest holds none."""
+    connect_timeout_s: Annotated[float, Field(gt=0, le=60)] = 2.0
+    """A connection takes milliseconds; longer means that the host is away."""
+    acquire_timeout_s: Annotated[float, Field(gt=0, le=60)] = 2.0
+    """Wait for a free connection, its making included. Longer queues only make every answer late."""
+    statement_timeout_s: Annotated[float, Field(gt=0, le=600)] = 5.0
+    """One statement, ended by Postgres itself. A page takes milliseconds; seconds mean that too much was asked at once."""
+    transaction_timeout_s: Annotated[float, Field(gt=0, le=600)] = 8.0
+    """All statements of one answer, ended by us: also holds where Postgres or the network has stopped answering."""
+    connections_max: Annotated[int, Field(gt=0)] = 1_024
+    """Open connections of clients, idle ones included: people and dashboards, not fleets. Beyond that uvicorn answers 503."""
+    retry_after_s: Annotated[int, Field(ge=1, le=300)] = 2
+    """What a client is told to wait after a 503: about as long as a restart of Postgres takes."""
+    drain_timeout_s: Annotated[int, Field(ge=0, le=60)] = 10
+    """To finish what is in flight after SIGTERM; one answer takes no longer, and orchestrators wait 30 s."""

@@ -1,0 +1,140 @@
+"""How statistics look in JSON. They are added up in `tally.py`, percentiles are made in `histogram.py`."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Final, Self
+
+from pydantic import ConfigDict, Field
+
+from agenttracer.wire.vocabulary import FailureType, RunStatus, StepKind
+from query_service.histogram import percentile_us
+from query_service.run_answer import Answer, to_ms
+from query_service.tally import AgentTally, StepTally
+
+_EXAMPLE: Final[dict[str, Any]] = {
+    "window": {"since": "2026-01-31T11:00:00Z", "until": "2026-01-31T12:00:00Z"},
+    "agents": [
+        {
+            "agent_id": "support-bot",
+            "agent_version": "1.4.0",
+            "runs": 120,
+            "by_status": {"running": 2, "success": 97, "partial": 3, "failure": 17, "abandoned": 1},
+            "failure_rate": 0.15254237288135594,
+            "failures": [{"failure_type": "tool", "failure_code": "timeout", "runs": 17}],
+            "latency_ms": {"p50": 1867.7755, "p95": 4063.2315, "p99": 5898.2395},
+        }
+    ],
+    "steps": [
+        {
+            "agent_id": "support-bot",
+            "agent_version": "1.4.0",
+            "kind": "tool",
+            "name": "search_orders",
+            "steps": 241,
+            "errors": 31,
+            "error_rate": 0.12863070539419086,
+            "latency_ms": {"p50": 120.8315, "p95": 1540.0955, "p99": 1540.0955},
+        }
+    ],
+}
+
+
+class Window(Answer):
+    """The window that was really counted."""
+
+    since: Annotated[datetime, Field(description="Included; what was asked for, moved down to the whole minute.")]
+    until: Annotated[datetime, Field(description="Not included; what was asked for, moved up to the whole minute.")]
+
+
+class Latency(Answer):
+    """Percentiles in milliseconds, at most 3.2 % away from the exact nearest-rank ones."""
+
+    p50: float
+    p95: float
+    p99: float
+
+    @classmethod
+    def of(cls, buckets: Mapping[int, int]) -> Self | None:
+        """None where nothing has a latency yet."""
+        p50, p95, p99 = (percentile_us(buckets, percent) for percent in (50, 95, 99))
+        if p50 is None or p95 is None or p99 is None:
+            return None
+        return cls(p50=to_ms(p50), p95=to_ms(p95), p99=to_ms(p99))
+
+
+class FailureStats(Answer):
+    """Runs by their first failure."""
+
+    failure_type: FailureType
+    failure_code: str
+    runs: int
+
+
+class AgentStats(Answer):
+    """Runs of one version of an agent."""
+
+    agent_id: str
+    agent_version: str
+    runs: int
+    by_status: Mapping[RunStatus, int]
+    failure_rate: Annotated[
+        float | None, Field(description="(failure + abandoned) of all runs that are not running; null while all are.")
+    ]
+    failures: Annotated[
+        list[FailureStats],
+        Field(description="Runs by their first failure, most frequent first. A run can have one and succeed all the same."),
+    ]
+    latency_ms: Annotated[Latency | None, Field(description="Of the runs that ended; null where none has.")]
+
+    @classmethod
+    def of(cls, tally: AgentTally) -> Self:
+        """The answer for a tally."""
+        by_frequency = sorted(tally.failures.items(), key=lambda item: (-item[1], item[0]))
+        return cls(
+            agent_id=tally.agent,
+            agent_version=tally.agent_version,
+            runs=tally.runs,
+            by_status={status: tally.by_status[status] for status in RunStatus},
+            failure_rate=tally.failure_rate,
+            failures=[
+                FailureStats(failure_type=FailureType(kind), failure_code=code, runs=runs) for (kind, code), runs in by_frequency
+            ],
+            latency_ms=Latency.of(tally.buckets),
+        )
+
+
+class StepStats(Answer):
+    """Steps of one kind and name in one version of an agent."""
+
+    agent_id: str
+    agent_version: str
+    kind: StepKind
+    name: str
+    steps: int
+    errors: int
+    error_rate: float
+    latency_ms: Annotated[Latency | None, Field(description="Of all these steps, errors included.")]
+
+    @classmethod
+    def of(cls, tally: StepTally) -> Self:
+        """The answer for a tally."""
+        return cls(
+            agent_id=tally.agent,
+            agent_version=tally.agent_version,
+            kind=StepKind(tally.kind),
+            name=tally.name,
+            steps=tally.steps,
+            errors=tally.errors,
+            error_rate=tally.error_rate,
+            latency_ms=Latency.of(tally.buckets),
+        )
+
+
+class StatsAnswer(Answer):
+    """Figures of the runs and steps that started within the window."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
+
+    window: Window
+    agents: list[AgentStats]
+    steps: list[StepStats]

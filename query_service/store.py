@@ -1,0 +1,134 @@
+"""The store reader on Postgres: which statement answers what, and its rows as plain values. No pool, no JSON answers."""
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+import asyncpg
+
+from query_service.errors import RunNotFoundError, UnavailableError
+from query_service.postgres import STATEMENTS, Connection, Postgres
+from query_service.reader import CountFilter, DetailPosition, RunFilter, RunPosition
+from query_service.stored import AbandonedCount, Counts, Failure, FirstFailure, Run, RunCount, Step, StepCount, Steps
+
+_NO_PROJECT: Final = ""
+"""Shows no row under row level security."""
+_Answer = TypeVar("_Answer")
+
+
+class PostgresReader:
+    """A `StoreReader` over the tables of `ddl/`."""
+
+    def __init__(self, postgres: Postgres) -> None:
+        self._postgres = postgres
+
+    async def ready(self) -> str | None:
+        """See `StoreReader`."""
+
+        async def work(connection: Connection) -> None:
+            await connection.fetchval(STATEMENTS["ready"])
+
+        try:
+            await self._postgres.read(_NO_PROJECT, work)
+        except UnavailableError as error:
+            return error.error_code
+        return None
+
+    async def list_runs(self, project: str, which: RunFilter, *, after: RunPosition | None, limit: int) -> Sequence[Run]:
+        """See `StoreReader`."""
+        by_failure = which.failure_type is not None or which.failure_code is not None
+        values: list[object] = [
+            *(project, which.agent, which.agent_version, which.status, which.since, which.until, which.min_latency_us),
+            *((after.started_at, after.run_id) if after else (None, None)),
+            limit,
+            *((which.failure_type, which.failure_code) if by_failure else ()),
+        ]
+
+        async def work(connection: Connection) -> Sequence[Run]:
+            rows = await connection.fetch(STATEMENTS["list_failed_runs" if by_failure else "list_runs"], *values)
+            return [_run(row) for row in rows]
+
+        return await self._postgres.read(project, work)
+
+    async def run(self, project: str, run_id: UUID) -> Run:
+        """See `StoreReader`."""
+
+        async def work(connection: Connection) -> Run | None:
+            row = await connection.fetchrow(STATEMENTS["run"], project, run_id)
+            return _run(row) if row else None
+
+        return _found(await self._postgres.read(project, work))
+
+    async def list_steps(self, project: str, run_id: UUID, *, after: DetailPosition | None, limit: int) -> Steps:
+        """See `StoreReader`."""
+
+        async def work(connection: Connection) -> Steps | None:
+            extent = await connection.fetchrow(STATEMENTS["run_extent"], project, run_id)
+            if extent is None:
+                return None
+            first = max(extent["first_event_at"], after.at) if after else extent["first_event_at"]
+            rows = await connection.fetch(
+                STATEMENTS["list_steps"], project, run_id, first, extent["last_event_at"], *_place(after), limit
+            )
+            return Steps(run_started_at=extent["started_at"], steps=[_step(row) for row in rows])
+
+        return _found(await self._postgres.read(project, work))
+
+    async def list_failures(self, project: str, run_id: UUID, *, after: DetailPosition | None, limit: int) -> Sequence[Failure]:
+        """See `StoreReader`."""
+
+        async def work(connection: Connection) -> Sequence[Failure] | None:
+            if await connection.fetchrow(STATEMENTS["run_extent"], project, run_id) is None:
+                return None
+            rows = await connection.fetch(STATEMENTS["list_failures"], project, run_id, *_place(after), limit)
+            return [Failure(**row) for row in rows]
+
+        return _found(await self._postgres.read(project, work))
+
+    async def counts(self, project: str, which: CountFilter) -> Counts:
+        """See `StoreReader`."""
+        values = (project, which.since, which.until, which.agent, which.agent_version)
+
+        async def work(connection: Connection) -> Counts:
+            runs = await connection.fetch(STATEMENTS["count_runs"], *values)
+            steps = await connection.fetch(STATEMENTS["count_steps"], *values)
+            abandoned = await connection.fetch(STATEMENTS["count_abandoned"], *values)
+            return Counts(
+                runs=[RunCount(**row) for row in runs],
+                steps=[StepCount(**row) for row in steps],
+                abandoned=[AbandonedCount(**row) for row in abandoned],
+            )
+
+        return await self._postgres.read(project, work)
+
+
+def _found(answer: _Answer | None) -> _Answer:
+    """Raises outside of the transaction, which is therefore committed and keeps its connection."""
+    if answer is None:
+        raise RunNotFoundError
+    return answer
+
+
+def _place(after: DetailPosition | None) -> tuple[object, object, object]:
+    return (after.at, after.seq, after.id) if after else (None, None, None)
+
+
+def _run(row: asyncpg.Record) -> Run:
+    values = dict(row)
+    failure = {name: values.pop(name) for name in ("failure_type", "failure_code", "failure_id")}
+    values["status"] = values.pop("status_now")
+    values["failure"] = FirstFailure(**failure) if failure["failure_id"] is not None else None
+    values["metadata"] = _members(values["metadata"])
+    values["declared"] = _members(values["declared"])
+    return Run(**values)
+
+
+def _step(row: asyncpg.Record) -> Step:
+    return Step(**{**row, "metadata": _members(row["metadata"])})
+
+
+def _members(document: str | None) -> dict[str, Any]:
+    """A jsonb object; asyncpg hands it over as text."""
+    members: dict[str, Any] = json.loads(document) if document is not None else {}
+    return members

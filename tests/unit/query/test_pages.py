@@ -1,0 +1,89 @@
+"""The OpenAPI document and the pages for ops."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from query_service.app import create_app
+from query_service.detail_answer import FailureAnswer, FailuresAnswer, StepAnswer, StepsAnswer
+from query_service.refusal import ErrorAnswer
+from query_service.run_answer import RunAnswer, RunsAnswer
+from query_service.settings import QuerySettings
+from query_service.stats_answer import StatsAnswer
+from query_service.testing import FakeStore
+from query_service.testing_rows import DEFAULT_RUN, RunRow
+
+pytestmark = pytest.mark.anyio
+ROUTES = ["/v1/runs", "/v1/runs/{run_id}", "/v1/runs/{run_id}/steps", "/v1/runs/{run_id}/failures", "/v1/stats"]
+
+
+async def document(client: httpx.AsyncClient) -> dict[str, Any]:
+    answer = await client.get("/openapi.json")
+    assert answer.status_code == 200
+    parsed: dict[str, Any] = answer.json()
+    return parsed
+
+
+async def test_every_route_is_documented(client: httpx.AsyncClient) -> None:
+    """Every data route has a summary, an example of its answer, and examples of every error that it can give."""
+    api = await document(client)
+    assert set(api["paths"]) == {*ROUTES, "/health", "/ready", "/metrics"}
+    for path in ROUTES:
+        operation = api["paths"][path]["get"]
+        assert operation["summary"]
+        answers = operation["responses"]
+        assert set(answers) == {"200", "422", "500", "503"} | ({"404"} if "run_id" in path else set())
+        name = answers["200"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+        assert api["components"]["schemas"][name]["examples"]
+        for status in set(answers) - {"200"}:
+            content = answers[status]["content"]["application/json"]
+            assert content["schema"] == {"$ref": "#/components/schemas/ErrorAnswer"}
+            assert ErrorAnswer.model_validate(content["example"])
+
+
+async def test_every_parameter_is_documented(client: httpx.AsyncClient) -> None:
+    """Every parameter has a description and a bounded form, and none offers null."""
+    api = await document(client)
+    for path in ROUTES:
+        for parameter in api["paths"][path]["get"].get("parameters", []):
+            assert parameter["description"], parameter["name"]
+            assert "anyOf" not in parameter["schema"], parameter["name"]
+
+
+@pytest.mark.parametrize("answer", [RunAnswer, RunsAnswer, StepAnswer, StepsAnswer, FailureAnswer, FailuresAnswer, StatsAnswer])
+def test_examples_fit(answer: Any) -> None:
+    """Every example in the document is a valid answer, and complete."""
+    [example] = answer.model_config["json_schema_extra"]["examples"]
+    assert answer.model_validate(example).model_dump(mode="json") == example
+
+
+async def test_metrics_name_templates_only(client: httpx.AsyncClient, store: FakeStore) -> None:
+    """Requests are counted by route template and class of status; nothing of a path or a query becomes a label."""
+    store.rows.append(RunRow())
+    for path in (
+        f"/v1/runs/{DEFAULT_RUN}",
+        "/v1/runs/canary7f3a",
+        "/canary7f3a",
+        "/v1/runs?agent_id=canary7f3a",
+        "/v1/runs?canary7f3a",
+    ):
+        await client.get(path)
+    text = (await client.get("/metrics")).text
+    assert "canary7f3a" not in text
+    for route, status_class in (
+        ("/v1/runs/{run_id}", "2xx"),
+        ("/v1/runs/{run_id}", "4xx"),
+        ("unmatched", "4xx"),
+        ("/v1/runs", "2xx"),
+    ):
+        assert f'agenttracer_query_requests_total{{route="{route}",status_class="{status_class}"}} 1.0' in text
+    assert 'agenttracer_query_request_seconds_count{route="/v1/runs",status_class="4xx"} 1.0' in text
+
+
+async def test_metrics_are_of_one_app(client: httpx.AsyncClient) -> None:
+    """Two apps in one process count for themselves."""
+    await client.get("/v1/runs")
+    other = httpx.ASGITransport(create_app(QuerySettings(), FakeStore()))
+    async with httpx.AsyncClient(transport=other, base_url="http://other") as second:
+        assert "/v1/runs" not in (await second.get("/metrics")).text
