@@ -273,10 +273,10 @@ ALTER TABLE ONLY agenttracer.step_rollups
     ADD CONSTRAINT step_rollups_pkey PRIMARY KEY (project, minute, agent, agent_version, kind, name, status, latency_bucket);
 
 ALTER TABLE ONLY agenttracer.steps
-    ADD CONSTRAINT steps_pkey PRIMARY KEY (project, run_id, step_id, started_at);
+    ADD CONSTRAINT steps_pkey PRIMARY KEY (project, run_id, started_at, step_id);
 
 ALTER TABLE ONLY agenttracer.steps_default
-    ADD CONSTRAINT steps_default_pkey PRIMARY KEY (project, run_id, step_id, started_at);
+    ADD CONSTRAINT steps_default_pkey PRIMARY KEY (project, run_id, started_at, step_id);
 
 CREATE INDEX failures_by_code ON agenttracer.failures USING btree (project, failure_code, occurred_at DESC);
 

@@ -61,7 +61,7 @@ WITH inserted AS (
     SELECT project, run_id, step_id, 'epoch'::timestamptz + started_us * interval '1 microsecond', duration_us, seq,
            http_status, latency_bucket, attempt, errno, kind, name, status, agent, agent_version, parent_step_id,
            cause_step_id, error_class, error_code, retry_after_s, metadata::json
-    FROM stage_steps ORDER BY project, run_id, step_id, started_us
+    FROM stage_steps ORDER BY project, run_id, started_us, step_id
     ON CONFLICT DO NOTHING
     RETURNING project, run_id, started_at, agent, agent_version, kind, name, status, latency_bucket, duration_us
 ), counted AS (
@@ -94,7 +94,7 @@ WHERE (stored.duration_us, stored.seq, stored.http_status, stored.attempt, store
       (staged.duration_us, staged.seq, staged.http_status, staged.attempt, staged.errno, staged.kind, staged.name,
        staged.status, staged.agent, staged.agent_version, staged.parent_step_id, staged.cause_step_id, staged.error_class,
        staged.error_code, staged.retry_after_s, staged.metadata)
-ORDER BY stored.project, stored.run_id, stored.step_id, stored.started_at
+ORDER BY stored.project, stored.run_id, stored.started_at, stored.step_id
 FOR UPDATE OF stored;
 
 -- name: remove_step

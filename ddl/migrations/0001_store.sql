@@ -89,7 +89,8 @@ CREATE TABLE steps (
     error_code text COLLATE "C",
     retry_after_s integer,
     metadata json,  -- canonical text, kept as it was written, so that equal events have equal rows
-    PRIMARY KEY (project, run_id, step_id, started_at)
+    -- In the order of the steps, so that a page of a long run is a range of the key.
+    PRIMARY KEY (project, run_id, started_at, step_id)
 ) PARTITION BY RANGE (started_at);
 CREATE TABLE steps_default PARTITION OF steps DEFAULT;
 

@@ -1,1 +1,21 @@
 """See what your AI agents do in production, without storing what they read or wrote."""
+
+from agenttracer._counters import FlushResult, Stats
+from agenttracer._run import Run
+from agenttracer._step import Step
+from agenttracer._tracer import AgentTracer
+from agenttracer._version import __version__
+from agenttracer.errors import AgentTracerError, ConfigError, MisfitError, UsageError
+
+__all__ = [
+    "AgentTracer",
+    "AgentTracerError",
+    "ConfigError",
+    "FlushResult",
+    "MisfitError",
+    "Run",
+    "Stats",
+    "Step",
+    "UsageError",
+    "__version__",
+]
