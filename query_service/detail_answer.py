@@ -15,6 +15,7 @@ from query_service.stored import Failure, Step
 _STEP: Final[dict[str, Any]] = {
     "step_id": "00f067aa0ba902b7",
     "parent_step_id": None,
+    "cause_step_id": None,
     "kind": "tool",
     "name": "search_orders",
     "status": "error",
@@ -73,6 +74,7 @@ class StepAnswer(Answer):
 
     step_id: str
     parent_step_id: str | None
+    cause_step_id: Annotated[str | None, Field(description="The nested step whose error only passed through this one.")]
     kind: StepKind
     name: str
     status: Annotated[StepStatus, Field(description="Of this attempt alone: a later one may have succeeded.")]
@@ -91,6 +93,7 @@ class StepAnswer(Answer):
         return cls(
             step_id=step.step_id,
             parent_step_id=step.parent_step_id,
+            cause_step_id=step.cause_step_id,
             kind=StepKind(step.kind),
             name=step.name,
             status=StepStatus(step.status),

@@ -99,7 +99,8 @@ SELECT started_at, first_event_at, last_event_at FROM runs WHERE project = $1 AN
 
 -- name: list_steps
 -- The bounds of started_at leave the partitions of the run's own days; a cursor moves the lower one up.
-SELECT step_id, parent_step_id, kind, name, status, attempt, seq, started_at, duration_us, error_class, error_code, http_status, metadata
+SELECT step_id, parent_step_id, cause_step_id, kind, name, status, attempt, seq, started_at, duration_us, error_class,
+       error_code, http_status, metadata
 FROM steps
 WHERE project = $1 AND run_id = $2
   AND started_at >= $3 AND started_at <= $4

@@ -57,6 +57,7 @@ class Step:
 
     step_id: str
     parent_step_id: str | None
+    cause_step_id: str | None
     kind: str
     name: str
     status: str

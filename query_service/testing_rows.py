@@ -92,6 +92,7 @@ class StepRow:
     agent: str = "support-bot"
     agent_version: str = "1.0"
     parent_step_id: str | None = None
+    cause_step_id: str | None = None
     error_class: str | None = None
     error_code: str | None = None
     metadata: Mapping[str, MetadataValue] | None = None

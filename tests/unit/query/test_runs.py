@@ -181,6 +181,7 @@ async def test_steps_as_json(client: httpx.AsyncClient, store: FakeStore) -> Non
         StepRow(
             step_id="2" * 16,
             parent_step_id="1" * 16,
+            cause_step_id="3" * 16,
             kind="retrieve",
             name="search",
             status="error",
@@ -200,6 +201,7 @@ async def test_steps_as_json(client: httpx.AsyncClient, store: FakeStore) -> Non
     assert answer["steps"][1] == {
         "step_id": "2" * 16,
         "parent_step_id": "1" * 16,
+        "cause_step_id": "3" * 16,
         "kind": "retrieve",
         "name": "search",
         "status": "error",
