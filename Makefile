@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test check format schema lock clean
+.PHONY: help setup demo up down status test check format schema settings-page lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -33,6 +33,9 @@ test: $(STAMP) ## everything, on real Kafka and PostgreSQL (TEST_STACK=local or 
 format: $(STAMP) ## let ruff format and fix the tree
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+settings-page: $(STAMP) ## write docs/settings.md anew from the settings classes
+	@$(BIN)/python -m deploy.settings_page
 
 LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-annotate --excludes requirements/own-packages.txt
 schema: $(STAMP) ## write ddl/schema.sql anew from the migrations

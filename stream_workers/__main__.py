@@ -23,7 +23,7 @@ from stream_workers.ingest import EXIT_UNEXPECTED, Ingest
 from stream_workers.ledger import Ledger
 from stream_workers.metrics import Metrics
 from stream_workers.postgres import PostgresStore
-from stream_workers.settings import Settings
+from stream_workers.settings import WorkerSettings
 from stream_workers.topic import find_topic
 from stream_workers.watch import Watch
 from stream_workers.write import Writer
@@ -36,7 +36,7 @@ _log = Log("worker")
 class Worker:
     """The parts of one process and how they hang together."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: WorkerSettings) -> None:
         self.settings = settings
         self.metrics = Metrics()
         self.app: Any = None
@@ -111,7 +111,7 @@ class Worker:
         await self.store.close()
 
 
-async def serve(settings: Settings) -> int:
+async def serve(settings: WorkerSettings) -> int:
     """Run the worker and its health pages until SIGTERM or SIGINT."""
     worker, stop = Worker(settings), asyncio.Event()
     pages = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
@@ -133,7 +133,7 @@ async def serve(settings: Settings) -> int:
 def main() -> int:
     """Entry point. Answers the exit code: 0 told to stop, 65 too many dead letters, 70 unexpected, 71 stuck, 78 settings."""
     try:
-        settings = Settings()  # type: ignore[call-arg]  # filled from the environment
+        settings = WorkerSettings()  # type: ignore[call-arg]  # filled from the environment
     except ValidationError as error:
         for problem in error.errors(include_input=False, include_context=False, include_url=False):
             name = "_".join(str(part) for part in problem["loc"]).upper()

@@ -9,13 +9,13 @@ from faust.types.tuples import TP
 from stream_workers.delivery import ChunkConsumer, ChunkScheduler, ChunkTransport
 from stream_workers.ingest import Ingest, end_process
 from stream_workers.ledger import Ledger
-from stream_workers.settings import Settings
+from stream_workers.settings import WorkerSettings
 
 _NEVER_S: Final = 1e8
 """For Faust's max poll interval: past it the client leaves its group and never comes back (robinhood/faust#517)."""
 
 
-def create_app(settings: Settings, ingest: Ingest, ledger: Ledger) -> Any:  # noqa: ANN401 - faust.App, untyped to us
+def create_app(settings: WorkerSettings, ingest: Ingest, ledger: Ledger) -> Any:  # noqa: ANN401 - faust.App, untyped to us
     """An app that hands chunks of the topic to `ingest`. Start and stop it like any mode service."""
     app = faust.App(
         settings.group,

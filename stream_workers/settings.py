@@ -6,7 +6,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from agenttracer.wire.topics import EVENTS_TOPIC
 
 
-class Settings(BaseSettings):
+class WorkerSettings(BaseSettings):
     """One worker's settings. Each default has its reason beside it."""
 
     model_config = SettingsConfigDict(env_prefix="AGENTTRACER_WORKER_", frozen=True, extra="forbid")

@@ -1,0 +1,69 @@
+"""Writes `docs/settings.md` from the services' settings classes: `make settings-page`. A test says when it is out of date."""
+
+import ast
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings
+
+from producer_gateway.settings import GatewaySettings
+from query_service.settings import QuerySettings
+from stream_workers.settings import WorkerSettings
+
+PAGE: Final = Path(__file__).parents[1] / "docs" / "settings.md"
+_SERVICES: Final[tuple[tuple[str, type[BaseSettings]], ...]] = (
+    ("Gateway: `python -m producer_gateway`", GatewaySettings),
+    ("Worker: `python -m stream_workers`", WorkerSettings),
+    ("Query service: `python -m query_service`", QuerySettings),
+)
+_HEAD: Final = """# Settings of the services
+
+Each process is told everything by environment variables when it starts. Written by `make settings-page` from the settings
+classes; what stands beside a default is its reason.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    return "\n".join([_HEAD, *(_section(title, settings) for title, settings in _SERVICES)])
+
+
+def _section(title: str, settings: type[BaseSettings]) -> str:
+    return "\n".join([f"## {title}\n", "| variable | default | why |", "|---|---|---|", *_rows(settings), ""])
+
+
+def _rows(settings: type[BaseSettings]) -> Iterator[str]:
+    prefix = settings.model_config.get("env_prefix", "")
+    reasons = _reasons(settings)
+    for name, field in settings.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        yield f"| `{prefix}{name.upper()}` | {_shown(default, required=field.is_required())} | {reasons[name]} |"
+
+
+def _shown(default: object, *, required: bool) -> str:
+    if required:
+        return "(required)"
+    if default is None:
+        return "(none)"
+    if isinstance(default, SecretStr):
+        return f"`{default.get_secret_value()}`"
+    return f"`{default}`" if isinstance(default, str | int | float) else "(see `servicekit/kafka.py`)"
+
+
+def _reasons(settings: type[BaseSettings]) -> dict[str, str]:
+    """The string that follows each field in its class. Raises KeyError on use where one is missing."""
+    body = ast.parse(inspect.getsource(settings)).body[0]
+    assert isinstance(body, ast.ClassDef)
+    reasons: dict[str, str] = {}
+    for field, after in zip(body.body, body.body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(after, ast.Expr):
+            assert isinstance(after.value, ast.Constant)
+            reasons[field.target.id] = " ".join(str(after.value.value).split())
+    return reasons
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
