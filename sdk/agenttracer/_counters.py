@@ -1,0 +1,71 @@
+"""What the SDK counts of itself, and the form in which `AgentTracer.stats()` and `flush()` tell it."""
+
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from agenttracer.wire.vocabulary import DropReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    """One moment of a tracer. `emitted = accepted + sum(dropped) + pending`, always; events are those with a `seq`."""
+
+    emitted: int
+    accepted: int
+    """Taken over by the gateway, which answers only when they are durable."""
+    pending: int
+    """Queued or being sent."""
+    dropped: Mapping[DropReason, int]
+    misfits: Mapping[str, int]
+    """Values left out or replaced because they did not fit the contract, by rule. Their events were kept."""
+    internal_errors: int
+    """Errors of the SDK itself that were kept from the agent."""
+    misuses: int
+    """Calls in an order that means nothing, such as metadata for a step that has ended; they changed nothing."""
+    sender_restarts: int
+    unreported_drops: int
+    """Drops of so many different runs that the gateway could not be told which; contained in `dropped`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlushResult:
+    """What came of a flush. `complete`: every event emitted before the call is accepted or dropped, none waits."""
+
+    complete: bool
+    accepted: int
+    """Of the tracer's whole life, like `dropped`."""
+    dropped: int
+    pending: int
+
+
+class Counters:
+    """Rare events, by name. Everything counted on the hot path lives in the queue."""
+
+    def __init__(self, lock: threading.RLock) -> None:
+        self._lock = lock
+        self.misfits: Counter[str] = Counter()
+        self.internal_errors = 0
+        self.misuses = 0
+        self.sender_restarts = 0
+
+    def misfit(self, rule: str) -> None:
+        """A value did not fit the contract."""
+        with self._lock:
+            self.misfits[rule] += 1
+
+    def internal_error(self) -> None:
+        """The SDK failed at something and the agent was not told."""
+        with self._lock:
+            self.internal_errors += 1
+
+    def misuse(self) -> None:
+        """A call made no sense where it stood."""
+        with self._lock:
+            self.misuses += 1
+
+    def sender_restarted(self) -> None:
+        """The sender thread had died and was started again."""
+        with self._lock:
+            self.sender_restarts += 1

@@ -1,0 +1,130 @@
+"""Delivering a batch: sends it until it is accepted or must be given up, and accounts for every event of it either way."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from agenttracer import _warn
+from agenttracer._batch import Parcel, body_of
+from agenttracer._counters import Counters
+from agenttracer._ids import random_below
+from agenttracer._losses import Losses
+from agenttracer._patience import Patience
+from agenttracer._queue import Queue
+from agenttracer._verdict import Action, Verdict, judge
+from agenttracer.wire.envelope import Producer
+from agenttracer.wire.events import EventsDropped
+from agenttracer.wire.vocabulary import DropReason
+
+if TYPE_CHECKING:
+    from agenttracer._transport import Transport  # loads HTTP and TLS
+
+BACKOFF_FIRST_S: Final = 0.5
+BACKOFF_MAX_S: Final = 30.0
+PAUSE_S: Final = 300.0
+"""How long to leave a gateway alone that does not know our key: a person has to act first."""
+
+
+def backoff_s(failures: int) -> float:
+    """Full jitter: anything up to an exponentially growing bound, so that a fleet does not come back all at once."""
+    return random_below() * min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0 ** min(failures, 16))
+
+
+class Courier:
+    """Used by the sender's thread only."""
+
+    def __init__(
+        self,
+        *,
+        connect: "Callable[[], Transport]",
+        producer: Producer,
+        queue: Queue,
+        losses: Losses,
+        patience: Patience,
+        counters: Counters,
+    ) -> None:
+        self._connect = connect
+        self._transport: Transport | None = None
+        self._producer = producer
+        self._queue = queue
+        self._losses = losses
+        self._patience = patience
+        self._counters = counters
+        self._paused_until = 0.0
+
+    @property
+    def agent(self) -> str:
+        """The agent's name as it is sent."""
+        return self._producer.agent
+
+    @property
+    def paused(self) -> bool:
+        """Whether the gateway refused our key and is left alone for a while."""
+        return time.monotonic() < self._paused_until
+
+    def deliver(self, parcels: Sequence[Parcel]) -> bool:
+        """Send until accepted or dropped. False when the end of the process came first: then the rest stays in flight."""
+        open_lots = [parcels]
+        while open_lots:
+            lot = open_lots.pop()
+            try:
+                verdict = self._send(lot)
+            except Exception:  # noqa: BLE001 - a bug of ours must not stop the thread; its events are accounted for
+                self._counters.internal_error()
+                verdict = Verdict(Action.DROP, reason=DropReason.INTERNAL)
+            if verdict is None:
+                return False
+            if verdict.action is Action.SPLIT and len(lot) > 1:
+                middle = len(lot) // 2
+                open_lots += [lot[middle:], lot[:middle]]
+            elif verdict.action is Action.DONE:
+                self._accept(lot, refused=set(verdict.refused))
+            else:
+                self._give_up(lot, verdict)
+        return True
+
+    def _send(self, lot: Sequence[Parcel]) -> Verdict | None:
+        """The gateway's final word on a lot, after as many attempts as it takes; None when there is no time for more."""
+        body = body_of(lot, producer=self._producer)
+        failures = 0
+        while (left_s := self._patience.left_s()) != 0:
+            if self.paused:
+                return Verdict(Action.PAUSE, reason=DropReason.UNAUTHORIZED)
+            self._transport = self._transport or self._connect()
+            verdict = judge(self._transport.post(body, within_s=left_s))
+            if verdict.action is not Action.RETRY:
+                return verdict
+            wait_s = max(backoff_s(failures), verdict.wait_s or 0.0)
+            failures += 1
+            if not self._patience.nap(wait_s, skippable=verdict.wait_s is None):
+                return None
+        return None
+
+    def _accept(self, lot: Sequence[Parcel], *, refused: set[int]) -> None:
+        for index, parcel in enumerate(lot):
+            if parcel.counted and index in refused:
+                self._queue.drop(parcel.run_id, DropReason.REFUSED)
+        self._losses.told(_reports(lot))
+        self._queue.accept(sum(parcel.counted for index, parcel in enumerate(lot) if index not in refused))
+
+    def _give_up(self, lot: Sequence[Parcel], verdict: Verdict) -> None:
+        if verdict.action is Action.PAUSE and not self.paused:
+            self._paused_until = time.monotonic() + PAUSE_S
+            _warn.once("unauthorized", "the gateway refuses the API key; nothing is sent for 5 minutes")
+        elif verdict.reason is DropReason.REFUSED:
+            _warn.once("refused", "the gateway refuses what is sent; is api_url right? AgentTracer.stats().dropped counts it")
+        for parcel in lot:
+            if parcel.counted:
+                self._queue.drop(parcel.run_id, verdict.reason)
+        # Reports that were refused all by themselves are not told again: that would go on for ever.
+        after = self._losses.tell_again if any(parcel.counted for parcel in lot) else self._losses.told
+        after(_reports(lot))
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._transport is not None:
+            self._transport.close()
+
+
+def _reports(lot: Sequence[Parcel]) -> list[EventsDropped]:
+    return [parcel.report for parcel in lot if parcel.report is not None]

@@ -1,0 +1,36 @@
+"""Ids: random, apart from the generator that agents seed, and new in a forked child. No other module draws random numbers."""
+
+import random
+import time
+
+_generator = random.Random()  # noqa: S311 - ids must be unique, not secret; the system's own source costs ten times as much
+random_bits = _generator.getrandbits
+random_below = _generator.random
+
+
+def reseed() -> None:
+    """Part ways with the parent process: called in a forked child, which would otherwise draw the same ids."""
+    _generator.seed()
+
+
+def new_run_id() -> str:
+    """A UUID version 7 (RFC 9562): 48 bits of Unix milliseconds, then 74 random bits."""
+    millis = time.time_ns() // 1_000_000 & (1 << 48) - 1
+    value = millis << 80 | 0x7 << 76 | random_bits(12) << 64 | 0b10 << 62 | random_bits(62)
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def new_producer_id() -> str:
+    """128 random bits as hex digits."""
+    return f"{random_bits(128):032x}"
+
+
+def new_step_bits() -> int:
+    """64 random bits, never all zero: that id belongs to the run itself."""
+    return random_bits(64) or 1
+
+
+def step_id(bits: int) -> str:
+    """The wire form of a step's 64 bits."""
+    return f"{bits:016x}"

@@ -1,0 +1,74 @@
+"""What happens to all pipelines of the process together: fork, exit, and capture for tests."""
+
+import atexit
+import os
+import sys
+import time
+import weakref
+from typing import TYPE_CHECKING
+
+from agenttracer import _ids, _warn
+
+if TYPE_CHECKING:
+    from agenttracer._pipeline import Pipeline
+    from agenttracer._outlet import Outlet
+
+_pipelines: "set[Pipeline]" = set()
+"""Those that have to be flushed at the end of the process."""
+_known: "weakref.WeakSet[Pipeline]" = weakref.WeakSet()
+"""Also those that were shut down: whoever still holds one calls it, in forked children too."""
+captured: "Outlet | None" = None
+"""Set while `testing.capture_events` is active: every pipeline puts its events there."""
+_exit_watched_in: int | None = None
+
+
+def register(pipeline: "Pipeline") -> None:
+    """Include a pipeline in what happens to the process. It is flushed at exit unless `forget` comes first."""
+    _pipelines.add(pipeline)
+    _known.add(pipeline)
+
+
+def forget(pipeline: "Pipeline") -> None:
+    """The pipeline was shut down."""
+    _pipelines.discard(pipeline)
+
+
+def capture(outlet: "Outlet | None") -> None:
+    """Divert the events of all pipelines, also those yet to be made, to `outlet`; None ends it."""
+    global captured  # noqa: PLW0603 - the one switch of the process
+    captured = outlet
+    for pipeline in list(_known):
+        pipeline.outlet = outlet or pipeline.own_outlet
+
+
+def shut_down_all() -> None:
+    """Flush and close every pipeline. All share the time that the most patient of them allows."""
+    now = time.monotonic()
+    deadlines = {pipeline: now + pipeline.config.exit_timeout_s for pipeline in list(_pipelines)}
+    for pipeline, deadline in deadlines.items():
+        pipeline.stop_by(deadline)
+    for pipeline, deadline in deadlines.items():
+        pipeline.close(deadline)
+        forget(pipeline)
+
+
+def watch_process_exit() -> None:
+    """Also flush where a process ends without `atexit`: a child of multiprocessing runs only that module's own finalizers."""
+    global _exit_watched_in  # noqa: PLW0603 - once per process
+    multiprocessing = sys.modules.get("multiprocessing.process")
+    if multiprocessing is None or multiprocessing.parent_process() is None or _exit_watched_in == os.getpid():
+        return
+    _exit_watched_in = os.getpid()
+    sys.modules["multiprocessing.util"].Finalize(None, shut_down_all, exitpriority=0)
+
+
+def _after_fork_in_child() -> None:
+    _ids.reseed()
+    _warn.forget()
+    for pipeline in list(_known):
+        pipeline.forked()
+
+
+atexit.register(shut_down_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,45 @@
+"""How long the sender may wait: backing off, hurried by a flush, cut short by the end of the process."""
+
+import time
+
+from agenttracer._bell import Bell
+
+
+class Patience:
+    """Shared by the sender's thread, which naps, and the agent's threads, which hurry or stop it."""
+
+    def __init__(self, bell: Bell) -> None:
+        self.bell = bell
+        self.listeners: list[Bell] = []
+        """Of the calls of `flush` that are waiting now: rung after every batch."""
+        self._deadline: float | None = None
+
+    def stop_by(self, deadline: float) -> None:
+        """Everything must be over at `deadline`, a reading of time.monotonic."""
+        self._deadline = deadline
+        self.bell.ring()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether an end is near."""
+        return self._deadline is not None
+
+    @property
+    def hurried(self) -> bool:
+        """Whether somebody waits for the queue to be empty."""
+        return self.stopping or bool(self.listeners)
+
+    def left_s(self) -> float | None:
+        """Seconds that are left, None without an end in sight."""
+        return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+
+    def nap(self, seconds: float, *, skippable: bool) -> bool:
+        """Wait. False, at once, when the time left is shorter. A flush ends a `skippable` nap early."""
+        end = time.monotonic() + seconds
+        while self._deadline is None or end < self._deadline:
+            left_s = end - time.monotonic()
+            if left_s <= 0:
+                return True
+            if self.bell.wait(left_s) and skippable and self.hurried:
+                return True
+        return False

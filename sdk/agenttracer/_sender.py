@@ -1,0 +1,123 @@
+"""The sender: the background thread that empties the queue into batches. How a batch is delivered is the courier's business."""
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from agenttracer._batch import Parcel, packed, parcel_of
+from agenttracer._bell import Bell
+from agenttracer._counters import Counters
+from agenttracer._courier import Courier
+from agenttracer._draft import Draft
+from agenttracer._fit import Fit
+from agenttracer._heartbeat import OpenRuns
+from agenttracer._losses import Losses
+from agenttracer._patience import Patience
+from agenttracer._queue import Position, Queue
+from agenttracer.wire.vocabulary import DropReason
+
+_REPORTS_MAX: Final = 500
+"""Drop reports that ride on one batch."""
+_YIELD_EVERY: Final = 32
+"""Events encoded before other threads are let in: about half a millisecond, against the interpreter's own 5."""
+
+
+class Sender:
+    """`run` is the thread; `wait_past` is for the threads of the agent."""
+
+    def __init__(
+        self,
+        *,
+        queue: Queue,
+        losses: Losses,
+        open_runs: OpenRuns,
+        courier: Courier,
+        patience: Patience,
+        counters: Counters,
+        fit: Fit,
+        flush_interval_s: float,
+        batch_max_events: int,
+    ) -> None:
+        self._queue = queue
+        self._losses = losses
+        self._open_runs = open_runs
+        self._courier = courier
+        self._patience = patience
+        self._counters = counters
+        self._fit = fit
+        self._flush_interval_s = flush_interval_s
+        self._batch_max_events = batch_max_events
+
+    @property
+    def agent(self) -> str:
+        """The agent's name as it is sent."""
+        return self._courier.agent
+
+    def run(self) -> None:
+        """Send until stopped. What goes wrong inside is counted; the thread goes on."""
+        try:
+            while True:
+                self._attend()
+                if self._patience.stopping:
+                    return
+                self._patience.bell.wait(self._flush_interval_s)
+        finally:
+            self._queue.unattended = True
+            self._courier.close()
+
+    def wait_past(self, position: Position, *, timeout_s: float) -> bool:
+        """Hurry, and wait until everything queued at `position` is settled and drops are reported.
+
+        False when it took too long or cannot be.
+        """
+        deadline = time.monotonic() + timeout_s
+        settled = Bell()
+        self._patience.listeners.append(settled)
+        try:
+            self._patience.bell.ring()
+            while not (self._queue.is_past(position) and self._losses.all_told):
+                left_s = deadline - time.monotonic()
+                if left_s <= 0 or self._courier.paused or self._queue.closed:
+                    return False
+                settled.wait(left_s)
+            return True
+        finally:
+            self._patience.listeners.remove(settled)
+
+    def _attend(self) -> None:
+        """Send what is there: everything when hurried, else until less than a batch is left for the next interval."""
+        goes_on = not self._courier.paused
+        while goes_on:
+            try:
+                goes_on = self._round()
+            except Exception:  # noqa: BLE001 - the thread must survive whatever it meets
+                self._counters.internal_error()
+                goes_on = False
+            for listener in list(self._patience.listeners):
+                listener.ring()
+
+    def _round(self) -> bool:
+        """Send one batch. Whether another should follow at once."""
+        beats = self._open_runs.due()
+        drafts = self._queue.take(self._batch_max_events)
+        reports = self._losses.reports(limit=_REPORTS_MAX)
+        parcels = [*self._parcels(drafts), *map(parcel_of, beats), *map(parcel_of, reports)]
+        for lot in packed(parcels, max_events=self._batch_max_events + _REPORTS_MAX):
+            if not self._courier.deliver(lot):
+                return False
+        self._queue.settle()
+        more = self._queue.waiting
+        hurried = self._patience.hurried and (more > 0 or bool(parcels))
+        return not self._courier.paused and (more >= self._batch_max_events or hurried)
+
+    def _parcels(self, drafts: Sequence[Draft]) -> list[Parcel]:
+        parcels: list[Parcel] = []
+        for number, draft in enumerate(drafts, start=1):
+            try:
+                parcels.append(parcel_of(draft.event(self._fit)))
+            except Exception:  # noqa: BLE001 - one event that cannot be built must not cost the others
+                self._counters.internal_error()
+                self._queue.drop(draft.run.run_id, DropReason.INTERNAL)
+            if number % _YIELD_EVERY == 0:
+                time.sleep(0)
+        return parcels

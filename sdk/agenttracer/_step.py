@@ -1,0 +1,147 @@
+"""A step of a run, as the agent's code sees it. Runs on the agent's threads: every line here is paid for by the agent.
+
+Timing and nesting happen at once; checking, building and encoding are left to the sender's thread.
+"""
+
+from time import perf_counter_ns
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+
+from agenttracer._current import CURRENT, ScopeToken, leave, step_within
+from agenttracer._draft import MetadataInput, StepDraft
+from agenttracer._evidence import evidence_of
+from agenttracer._fit import require_metadata
+from agenttracer._ids import new_step_bits, random_bits, step_id
+from agenttracer.errors import UsageError
+from agenttracer.wire.events import METADATA_MAX_KEYS
+from agenttracer.wire.form import NAME_MAX_CHARS, is_name
+from agenttracer.wire.reader import metadata_rule
+from agenttracer.wire.vocabulary import StepKind
+
+if TYPE_CHECKING:
+    from agenttracer._run import Run
+
+_PLAIN: Final = frozenset({bool, int, float})
+
+
+class Step(StepDraft):
+    """One step, timed from entering its `with` (or `async with`) block to leaving it. Made by `Run.step`.
+
+    An exception that leaves the block marks the step and goes on unchanged. The other attributes are the sender's.
+    """
+
+    __slots__ = ("failures", "token")
+
+    run: "Run"
+
+    def __init__(self, run: "Run", kind: StepKind, name: str, attempt: int) -> None:
+        self.run = run
+        self.kind = kind
+        self.name = name
+        self.attempt = attempt
+        self.bits = random_bits(64) or new_step_bits()
+        self.evidence = None
+        self.metadata: dict[str, object] | None = None
+        self.token: ScopeToken | None = None
+        self.ended_ns = self.began_ns = self.failures = self.cause_bits = 0
+
+    @property
+    def step_id(self) -> str:
+        """The id under which this step is stored: 16 hex digits."""
+        return step_id(self.bits)
+
+    @property
+    def outer(self) -> "Run | Step | None":
+        """The scope that was current when this one was entered, as long as it is open."""
+        return None if self.token is None or self.token.old_value is self.token.MISSING else self.token.old_value
+
+    def __enter__(self) -> Self:
+        try:
+            if self.began_ns:
+                raise UsageError("a step can be entered once; ask the run for a new one")  # noqa: TRY301 - one guard for all
+            run = self.run
+            scope = CURRENT.get()
+            if scope is not None and scope is not run and scope.run is not run:
+                scope = step_within(run)
+            self.parent_bits = 0 if scope is None else scope.bits
+            if not self.attempt:
+                outcomes = run.outcomes
+                self.attempt = (
+                    1 if outcomes.clean else outcomes.next_attempt(parent=self.parent_bits, kind=self.kind, name=self.name)
+                )
+            self.seq = next(run.seqs)
+            self.token = CURRENT.set(self)
+            self.began_ns = perf_counter_ns()
+        except Exception as error:  # noqa: BLE001 - telemetry never harms the agent
+            self.run.guard(error)
+        return self
+
+    def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None) -> None:
+        ended_ns = perf_counter_ns()
+        try:
+            token = self.token
+            if token is None or self.ended_ns:
+                raise UsageError("a step can be left once")  # noqa: TRY301 - one guard for all
+            self.token = None
+            self.ended_ns = ended_ns
+            leave(token)
+            run = self.run
+            if error is not None:
+                self._errored(run, error)
+            elif not run.outcomes.clean:
+                run.outcomes.succeeded(parent=self.parent_bits, kind=self.kind, name=self.name)
+            next(run.emissions)
+            run.pipeline.outlet.detail(self)
+        except Exception as internal:  # noqa: BLE001 - telemetry never harms the agent
+            self.run.guard(internal, quietly=error is not None)
+
+    def _errored(self, run: "Run", error: BaseException) -> None:
+        self.evidence = evidence_of(error)
+        self.cause_bits = run.passages.origin(error, scope=self.bits)
+        run.passages.passed(error, into=self.parent_bits, origin=self.cause_bits or self.bits)
+        run.outcomes.errored(parent=self.parent_bits, kind=self.kind, name=self.name, attempt=self.attempt)
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, traceback)
+
+    def add_metadata(self, metadata: MetadataInput) -> None:
+        """Add numbers, booleans and labels to the step; a later value of a key replaces an earlier one.
+
+        What does not fit the contract (text, nested values, too many keys) is left out and counted, or raised when strict.
+        """
+        try:
+            if self.ended_ns:
+                raise UsageError("metadata came after the end of its step")  # noqa: TRY301 - one guard for all
+            if self.run.pipeline.strict:
+                require_metadata(metadata, present=len(self.metadata or ()))
+            kept = self.metadata
+            if kept is None:
+                kept = self.metadata = {}
+            if len(kept) + len(metadata) > METADATA_MAX_KEYS:
+                self._add_carefully(metadata)
+                return
+            for key, value in metadata.items():
+                # Neither text nor anything large or alive may wait in the queue; the sender checks the rest.
+                kind = type(value)
+                harmless = kind in _PLAIN or (kind is str and len(value) <= NAME_MAX_CHARS and is_name(value))  # type: ignore[arg-type]  # is str
+                if harmless and type(key) is str and len(key) <= NAME_MAX_CHARS:
+                    kept[key] = value
+                else:
+                    self._add_carefully({key: value})
+        except Exception as error:  # noqa: BLE001 - telemetry never harms the agent
+            self.run.guard(error)
+
+    def _add_carefully(self, metadata: MetadataInput) -> None:
+        kept = self.metadata = self.metadata or {}
+        fit = self.run.pipeline.fit
+        for key, value in metadata.items():
+            rule = metadata_rule(key, value)
+            if rule is None and (key in kept or len(kept) < METADATA_MAX_KEYS):
+                kept[key] = value
+            else:
+                fit.left_out(rule or "too_many_keys")

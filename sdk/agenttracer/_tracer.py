@@ -1,0 +1,102 @@
+"""The tracer: the object an agent makes once, and the only way to start a run. Everything it does is done elsewhere."""
+
+import time
+
+from agenttracer import _lifecycle
+from agenttracer._config import load
+from agenttracer._counters import FlushResult, Stats
+from agenttracer._draft import MetadataInput
+from agenttracer._fit import require_name
+from agenttracer._pipeline import Pipeline
+from agenttracer._run import Run
+
+
+class AgentTracer:
+    """Traces the runs of one agent. Make one per agent and process; use it from any thread or task.
+
+    No call blocks except `flush` and `shutdown`, and none raises unless `strict=True`. Settings that are not given come
+    from `AGENTTRACER_*` variables, then from defaults; sdk/README.md lists them all.
+    """
+
+    def __init__(
+        self,
+        *,
+        agent_id: str,
+        agent_version: str,
+        api_url: str | None = None,
+        api_key: str | None = None,
+        disabled: bool | None = None,
+        strict: bool | None = None,
+        fingerprint_key: bytes | str | None = None,
+        flush_interval_s: float | None = None,
+        batch_max_events: int | None = None,
+        queue_max_events: int | None = None,
+        queue_max_bytes: int | None = None,
+        heartbeat_interval_s: float | None = None,
+        abandon_after_s: int | None = None,
+        connect_timeout_s: float | None = None,
+        request_timeout_s: float | None = None,
+        exit_timeout_s: float | None = None,
+    ) -> None:
+        config = load(
+            {
+                "api_url": api_url,
+                "api_key": api_key,
+                "disabled": disabled,
+                "strict": strict,
+                "fingerprint_key": fingerprint_key,
+                "flush_interval_s": flush_interval_s,
+                "batch_max_events": batch_max_events,
+                "queue_max_events": queue_max_events,
+                "queue_max_bytes": queue_max_bytes,
+                "heartbeat_interval_s": heartbeat_interval_s,
+                "abandon_after_s": abandon_after_s,
+                "connect_timeout_s": connect_timeout_s,
+                "request_timeout_s": request_timeout_s,
+                "exit_timeout_s": exit_timeout_s,
+            }
+        )
+        if config.strict:
+            require_name(agent_id, field="agent_id")
+            require_name(agent_version, field="agent_version")
+        self._pipeline = Pipeline(config, agent_id=agent_id, agent_version=agent_version)
+
+    def start_run(self, *, metadata: MetadataInput | None = None) -> Run:
+        """Start a run now; leaving its `with` (or `async with`) block ends it.
+
+        Inside another run, of any tracer, it is that run's child. `metadata` has the form of a step's.
+        """
+        run = Run(self._pipeline)
+        try:
+            run.begin(metadata)
+        except Exception as error:  # noqa: BLE001 - telemetry never harms the agent
+            run.guard(error)
+        return run
+
+    def flush(self, timeout_s: float = 10.0) -> FlushResult:
+        """Send what was emitted so far and wait for it, at most `timeout_s` seconds. Blocks: in a coroutine use a thread."""
+        try:
+            return self._pipeline.flush(timeout_s)
+        except Exception as error:  # noqa: BLE001 - telemetry never harms the agent
+            self._pipeline.guard(error)
+            return self._pipeline.result(complete=False)
+
+    def shutdown(self, timeout_s: float | None = None) -> FlushResult:
+        """Flush within `timeout_s` seconds (default `exit_timeout_s`) and stop; later events are counted as dropped.
+
+        Called by itself at the end of the process. Safe to call twice.
+        """
+        pipeline = self._pipeline
+        try:
+            allowed_s = pipeline.config.exit_timeout_s if timeout_s is None else float(timeout_s)
+            deadline = time.monotonic() + allowed_s
+            pipeline.stop_by(deadline)
+            _lifecycle.forget(pipeline)
+            return pipeline.close(deadline)
+        except Exception as error:  # noqa: BLE001 - telemetry never harms the agent
+            pipeline.guard(error)
+            return pipeline.result(complete=False)
+
+    def stats(self) -> Stats:
+        """What this tracer counted since the process began."""
+        return self._pipeline.stats()

@@ -1,0 +1,131 @@
+"""One HTTP request to the gateway and its answer, by the standard library: keep-alive, gzip, deadlines. No retries, no opinions.
+
+Redirects are not followed and proxy variables are not read: telemetry goes to the configured address or nowhere.
+"""
+
+import gzip
+import http.client
+import io
+import socket
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+_PATH: Final = "/v1/events"
+_ANSWER_MAX_BYTES: Final = 64 * 1024
+_GZIP_MIN_BYTES: Final = 1024
+_GZIP_LEVEL: Final = 1
+"""Event JSON shrinks about tenfold at level 1 already; higher levels cost the agent's CPU."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the gateway said. At most 64 KiB of the body is read."""
+
+    status: int
+    retry_after: str | None
+    body: bytes
+
+
+class Transport:
+    """A connection to one gateway, opened when needed. Used by one thread at a time."""
+
+    def __init__(self, *, api_url: str, api_key: str | None, connect_timeout_s: float, request_timeout_s: float) -> None:
+        parts = urlsplit(api_url)
+        self._kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._host = parts.hostname or ""
+        self._port = parts.port
+        self._path = parts.path + _PATH
+        self._connect_timeout_s = connect_timeout_s
+        self._request_timeout_s = request_timeout_s
+        self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+        if api_key is not None:
+            self._headers["Authorization"] = f"Bearer {api_key}"
+        self._connection: http.client.HTTPConnection | None = None
+
+    def post(self, body: bytes, *, within_s: float | None = None) -> Answer | None:
+        """The gateway's answer, or None when there was none in time, whatever the cause. Never raises an OSError.
+
+        None says nothing about whether the gateway took the events.
+        """
+        limit_s = self._request_timeout_s if within_s is None else max(0.001, min(within_s, self._request_timeout_s))
+        deadline = time.monotonic() + limit_s
+        kept = self._connection is not None
+        answer = self._try(body, deadline)
+        if answer is None and kept and time.monotonic() < deadline:
+            answer = self._try(body, deadline)  # a kept connection may have been closed while it was idle
+        return answer
+
+    def _try(self, body: bytes, deadline: float) -> Answer | None:
+        try:
+            connection = self._connected(deadline)
+            answer = self._exchange(connection, body, deadline)
+        except (OSError, http.client.HTTPException, ValueError):
+            self.close()
+            return None
+        return answer
+
+    def _connected(self, deadline: float) -> http.client.HTTPConnection:
+        if self._connection is None:
+            timeout_s = max(0.001, min(self._connect_timeout_s, deadline - time.monotonic()))
+            connection = self._kind(self._host, self._port, timeout=timeout_s)
+            connection.connect()
+            self._connection = connection
+        return self._connection
+
+    def _exchange(self, connection: http.client.HTTPConnection, body: bytes, deadline: float) -> Answer:
+        headers = self._headers
+        if len(body) >= _GZIP_MIN_BYTES:
+            body = gzip.compress(body, compresslevel=_GZIP_LEVEL, mtime=0)
+            headers = {**headers, "Content-Encoding": "gzip"}
+        connection.response_class = _response_by(deadline)
+        connection.sock.settimeout(max(0.001, deadline - time.monotonic()))
+        connection.request("POST", self._path, body=body, headers=headers)
+        response = connection.getresponse()
+        text = response.read(_ANSWER_MAX_BYTES)
+        if not response.isclosed():
+            self.close()  # longer than we care to read
+        return Answer(status=response.status, retry_after=response.getheader("Retry-After"), body=text)
+
+    def close(self) -> None:
+        """Close the connection. The next `post` opens a new one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
+def _response_by(deadline: float) -> Any:  # noqa: ANN401 - stands in for the class HTTPResponse
+    def respond(sock: socket.socket, *args: Any, **kwargs: Any) -> http.client.HTTPResponse:  # noqa: ANN401 - passed through
+        response = http.client.HTTPResponse(sock, *args, **kwargs)
+        response.fp.close()
+        response.fp = io.BufferedReader(_UntilDeadline(sock, deadline))
+        return response
+
+    return respond
+
+
+class _UntilDeadline(io.RawIOBase):
+    """Reads a socket until a moment, not for so long per read: a server that drips bytes gets no more time than a silent one."""
+
+    def __init__(self, sock: socket.socket, deadline: float) -> None:
+        self._sock = sock
+        self._raw = sock.makefile("rb", buffering=0)
+        self._deadline = deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer", /) -> int | None:
+        left_s = self._deadline - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError
+        self._sock.settimeout(left_s)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()

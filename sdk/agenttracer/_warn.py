@@ -1,0 +1,27 @@
+"""Telling the agent's developers, once per subject, through the logger `agenttracer`. Never a value that came from the agent."""
+
+import threading
+
+_said: set[str] = set()
+_lock = threading.Lock()
+
+
+def once(subject: str, text: str) -> None:
+    """Log `text` at level WARNING unless something was said of `subject` before. Never raises."""
+    with _lock:
+        if subject in _said:
+            return
+        _said.add(subject)
+    try:
+        import logging  # noqa: PLC0415 - most processes never warn, and importing it costs milliseconds
+
+        logging.getLogger("agenttracer").warning("%s", text)
+    except Exception:  # noqa: BLE001 - a broken log handler is the agent's, but must not come back through us
+        return
+
+
+def forget() -> None:
+    """Say everything again from now on. For tests, and for a forked child, whose copied lock nobody may hold."""
+    global _lock  # noqa: PLW0603 - the child's lock could be copied in its locked state
+    _lock = threading.Lock()
+    _said.clear()

@@ -1,0 +1,76 @@
+"""Content stays in the process: canaries in every parameter, none in any byte sent."""
+
+import gc
+import threading
+import weakref
+from typing import Any
+
+import pytest
+
+from agenttracer import AgentTracer
+from tests.unit.sdk.fake_gateway import FakeGateway, NewTracer
+
+CANARY = "CANARY: please, keep this to yourself!"
+
+
+class CanaryError(Exception):
+    """Its code is a sentence, as it would be if a client put its message there."""
+
+    code = CANARY
+
+
+def talkative_run(tracer: AgentTracer, error: Exception) -> None:
+    with tracer.start_run(metadata={"prompt": CANARY, CANARY: 1}) as run:
+        run.record_failure(failure_type=CANARY, failure_code=f"{CANARY}!", message=CANARY)
+        run.set_status(CANARY)
+        with run.step(CANARY, f"{CANARY}?") as step:
+            hidden: dict[str, Any] = {"text": CANARY, "a": [CANARY], "b": {"c": CANARY}, "d": CANARY.encode(), CANARY: CANARY}
+            step.add_metadata(hidden)
+            step.add_metadata({"note": CANARY * 100})
+            raise error from RuntimeError(CANARY)
+
+
+def test_no_canary_leaves_through_any_parameter(new_tracer: NewTracer, gateway: FakeGateway) -> None:
+    """Text offered as name, kind, metadata, failure, message or exception is in no request; the events all arrive."""
+    tracer = new_tracer(agent_id=f"a {CANARY * 3}", agent_version=f"{CANARY}\n", fingerprint_key=b"key")
+    error = CanaryError(CANARY, {"prompt": CANARY})
+    error.add_note(CANARY)
+    with pytest.raises(CanaryError):
+        talkative_run(tracer, error)
+    assert tracer.flush().complete
+    assert len(gateway.events) == 4
+    sent = str([request.batch for request in gateway.requests]) + str([request.headers for request in gateway.requests])
+    assert "CANARY" not in sent
+    assert "CANARY" not in repr(tracer.stats())
+
+
+def test_spaces_become_hyphens_only_in_names(new_tracer: NewTracer, gateway: FakeGateway) -> None:
+    """A name of a few words is kept with hyphens: names are chosen by developers, unlike values."""
+    tracer = new_tracer(agent_id="support agent")
+    with tracer.start_run() as run, run.step("tool", "look up order"):
+        pass
+    tracer.flush()
+    assert gateway.requests[0].batch["producer"]["agent"] == "support-agent"
+    assert gateway.of_kind("step_finished")[0]["name"] == "look-up-order"
+    assert tracer.stats().misfits["name"] == 2
+
+
+def test_nothing_of_an_exception_or_message_is_kept(new_tracer: NewTracer) -> None:
+    """After a step ended in an exception, only the agent's own references keep that exception alive."""
+
+    class OwnError(Exception):
+        pass
+
+    tracer = new_tracer(flush_interval_s=60)
+    collected = threading.Event()
+    with tracer.start_run() as run:
+        error = OwnError()
+        weakref.finalize(error, collected.set)
+        try:
+            with run.step("tool", "lookup"):
+                raise error
+        except OwnError:
+            pass
+        del error
+        gc.collect()
+        assert collected.is_set()

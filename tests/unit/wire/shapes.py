@@ -1,0 +1,120 @@
+"""Strategies for contract objects, derived from the contract's own annotations."""
+
+import string
+from typing import Any
+
+from hypothesis import strategies as st
+
+from agenttracer.wire import events as e
+from agenttracer.wire.envelope import Producer, Record
+from agenttracer.wire.form import names_content
+from agenttracer.wire.vocabulary import INVALID_NAME, DropReason, FailureType, RunEnd, StepKind, StepStatus
+
+_NAME_TAIL = string.ascii_letters + string.digits + "_.:/+-"
+_RUN = "01234567-89ab-7cde-8f01-23456789abcd"
+
+names = st.builds(str.__add__, st.sampled_from(string.ascii_letters + string.digits), st.text(_NAME_TAIL, max_size=63))
+required_names = names | st.just(INVALID_NAME)
+codes = st.builds(
+    str.__add__, st.sampled_from(string.ascii_lowercase), st.text(string.ascii_lowercase + "_0123456789", max_size=63)
+)
+keys = st.builds(
+    str.__add__, st.sampled_from(string.ascii_lowercase), st.text(string.ascii_lowercase + "_.0123456789", max_size=20)
+)
+run_ids = st.uuids().map(str)
+step_ids = st.integers(1, 2**64 - 1).map("{:016x}".format)
+times = st.integers(e.TIME_MIN_US, e.TIME_MAX_US)
+durations = st.integers(0, e.DURATION_MAX_US)
+counts = st.integers(0, e.COUNT_MAX)
+numbers = st.booleans() | st.integers(e.INT64_MIN, e.INT64_MAX) | st.floats(allow_nan=False, allow_infinity=False)
+
+
+@st.composite
+def _metadata(draw: st.DrawFn) -> dict[str, e.MetadataValue]:
+    found = draw(st.dictionaries(keys, numbers | names, max_size=5))
+    return {key: value for key, value in found.items() if not (isinstance(value, str) and names_content(key))}
+
+
+def _optional(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.none() | strategy
+
+
+metadata = _metadata()
+evidence = st.builds(
+    e.Evidence,
+    error_class=_optional(names),
+    error_code=_optional(names),
+    http_status=_optional(st.integers(100, 599)),
+    errno=_optional(st.integers(0, 65_535)),
+    retry_after_s=_optional(counts),
+)
+attempts = st.integers(1, 10_000)
+
+
+def events_of(run_id: st.SearchStrategy[str] = run_ids) -> st.SearchStrategy[e.Event]:
+    """Any event of any kind, of the runs given."""
+    return st.one_of(
+        st.builds(
+            e.RunStarted,
+            run_id=run_id,
+            seq=counts,
+            started_at=times,
+            parent_run_id=_optional(run_ids),
+            parent_step_id=_optional(step_ids),
+            abandon_after_s=_optional(st.integers(1, 31 * 86_400)),
+            metadata=metadata,
+        ),
+        st.builds(
+            e.StepFinished,
+            run_id=run_id,
+            seq=counts,
+            step_id=step_ids,
+            kind=st.sampled_from(StepKind),
+            name=required_names,
+            started_at=times,
+            duration_us=durations,
+            status=st.sampled_from(StepStatus),
+            parent_step_id=_optional(step_ids),
+            attempt=attempts,
+            evidence=_optional(evidence),
+            cause_step_id=_optional(step_ids),
+            metadata=metadata,
+        ),
+        st.builds(
+            e.FailureRecorded,
+            run_id=run_id,
+            seq=counts,
+            failure_id=step_ids,
+            occurred_at=times,
+            failure_type=st.sampled_from(FailureType),
+            failure_code=codes,
+            step_id=_optional(step_ids),
+            attempt=_optional(attempts),
+            message_chars=_optional(counts),
+            message_fingerprint=_optional(st.integers(0, 2**128 - 1).map("{:032x}".format)),
+            evidence=_optional(evidence),
+        ),
+        st.builds(
+            e.RunFinished,
+            run_id=run_id,
+            seq=counts,
+            ended_at=times,
+            status=st.sampled_from(RunEnd),
+            emitted=counts,
+            evidence=_optional(evidence),
+            cause_step_id=_optional(step_ids),
+        ),
+        st.builds(e.RunHeartbeat, run_id=run_id, at=times),
+        st.builds(e.EventsDropped, run_id=run_id, reason=st.sampled_from(DropReason), total=counts),
+    )
+
+
+producers = st.builds(Producer, id=names, agent=required_names, agent_version=required_names, sdk=_optional(names))
+records = st.builds(
+    Record,
+    v=st.sampled_from(["1.0", "1.7"]),
+    project=names,
+    producer=producers,
+    received_at=times,
+    events=st.lists(events_of(st.just(_RUN)), min_size=1, max_size=4).map(tuple),
+)
