@@ -21,6 +21,18 @@ $(STAMP): requirements/runtime.lock requirements/dev.lock pyproject.toml sdk/pyp
 
 setup: $(STAMP) ## install everything into .venv
 
+demo: $(STAMP) ## send example runs through the whole pipeline and show what can be seen of them
+	@$(BIN)/agenttracer demo
+
+up: $(STAMP) ## start everything on this machine and keep it up until Ctrl-C
+	@$(BIN)/agenttracer up
+
+down: $(STAMP) ## stop everything, whoever started it; data stays
+	@$(BIN)/agenttracer down
+
+status: $(STAMP) ## show what runs and where
+	@$(BIN)/agenttracer status
+
 check: $(STAMP) ## ruff, mypy --strict, unit and architecture tests: fast enough for every save
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -37,10 +49,10 @@ format: $(STAMP) ## let ruff format and fix the tree
 settings-page: $(STAMP) ## write docs/settings.md anew from the settings classes
 	@$(BIN)/python -m deploy.settings_page
 
-LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-annotate --excludes requirements/own-packages.txt
 schema: $(STAMP) ## write ddl/schema.sql anew from the migrations
 	@$(BIN)/python -m deploy.schema_dump
 
+LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header --no-annotate --excludes requirements/own-packages.txt
 lock: ## resolve requirements/*.lock anew (needs uv on the PATH)
 	$(LOCK) pyproject.toml --extra local -o requirements/runtime.lock
 	$(LOCK) pyproject.toml --extra local --extra dev -c requirements/runtime.lock -o requirements/dev.lock
