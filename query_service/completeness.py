@@ -16,10 +16,11 @@ class Completeness(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`lost_events` is above 0 only when the state is `lost`."""
+    """`lost_events` is above 0 only when the state is `lost`. `stored_events` are the sequenced events that were stored."""
 
     state: Completeness
     lost_events: int
+    stored_events: int
 
 
 def judge(run: Run) -> Verdict:
@@ -28,10 +29,8 @@ def judge(run: Run) -> Verdict:
     Without an end nothing can be said. Nor can it when more is stored than the end counted: it counts its own producer's
     events only, and others spoke for the same run. Events still on their way count as lost until they arrive.
     """
-    if run.ended_at is None or run.emitted is None:
-        return Verdict(Completeness.UNKNOWN, 0)
-    stored = run.step_count + run.recorded_failure_count + run.start_seen + 1  # the end itself
+    stored = run.step_count + run.recorded_failure_count + run.start_seen + (run.ended_at is not None)
+    if run.ended_at is None or run.emitted is None or run.emitted < stored:
+        return Verdict(Completeness.UNKNOWN, 0, stored)
     missing = run.emitted - stored
-    if missing < 0:
-        return Verdict(Completeness.UNKNOWN, 0)
-    return Verdict(Completeness.LOST, missing) if missing else Verdict(Completeness.COMPLETE, 0)
+    return Verdict(Completeness.LOST if missing else Completeness.COMPLETE, missing, stored)

@@ -27,7 +27,7 @@ RUN_EXAMPLE: Final[dict[str, Any]] = {
     "parent_run_id": None,
     "metadata": {"channel": "chat", "retries": 1},
     "last_received_at": "2026-01-31T12:00:02.610000Z",
-    "completeness": {"state": "lost", "lost_events": 1, "declared": {"queue_full": 1}},
+    "completeness": {"state": "lost", "lost_events": 1, "stored_events": 5, "declared": {"queue_full": 1}},
 }
 
 Ms = Annotated[float, Field(description="Milliseconds; fractions down to a microsecond.")]
@@ -60,6 +60,7 @@ class CompletenessAnswer(Answer):
         Field(description="`unknown` without an end, or where several producers spoke; what is still on its way counts as lost."),
     ]
     lost_events: Annotated[int, Field(ge=0, description="Events that the end counted and that have not arrived.")]
+    stored_events: Annotated[int, Field(ge=0, description="Start, steps, recorded failures and end, as far as they are stored.")]
     declared: Annotated[
         Mapping[str, int], Field(description="Losses that producers reported themselves, by reason; they explain lost_events.")
     ]
@@ -134,4 +135,9 @@ def _first_failure(run: Run, *, silent: bool) -> FirstFailureAnswer | None:
 
 def _completeness(run: Run) -> CompletenessAnswer:
     verdict = judge(run)
-    return CompletenessAnswer(state=verdict.state, lost_events=verdict.lost_events, declared=run.declared)
+    return CompletenessAnswer(
+        state=verdict.state,
+        lost_events=verdict.lost_events,
+        stored_events=verdict.stored_events,
+        declared=run.declared,
+    )

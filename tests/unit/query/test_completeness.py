@@ -33,12 +33,12 @@ RUN = Run(
 @pytest.mark.parametrize(
     ("run", "verdict"),
     [
-        (RUN, Verdict(Completeness.COMPLETE, 0)),
-        (replace(RUN, emitted=8), Verdict(Completeness.LOST, 2)),
-        (replace(RUN, start_seen=False), Verdict(Completeness.LOST, 1)),
-        (replace(RUN, recorded_failure_count=0), Verdict(Completeness.LOST, 1)),
-        (replace(RUN, emitted=5), Verdict(Completeness.UNKNOWN, 0)),
-        (replace(RUN, ended_at=None, emitted=None), Verdict(Completeness.UNKNOWN, 0)),
+        (RUN, Verdict(Completeness.COMPLETE, 0, 6)),
+        (replace(RUN, emitted=8), Verdict(Completeness.LOST, 2, 6)),
+        (replace(RUN, start_seen=False), Verdict(Completeness.LOST, 1, 5)),
+        (replace(RUN, recorded_failure_count=0), Verdict(Completeness.LOST, 1, 5)),
+        (replace(RUN, emitted=5), Verdict(Completeness.UNKNOWN, 0, 6)),
+        (replace(RUN, ended_at=None, emitted=None), Verdict(Completeness.UNKNOWN, 0, 5)),
     ],
 )
 def test_verdict(run: Run, verdict: Verdict) -> None:

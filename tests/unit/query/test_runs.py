@@ -61,7 +61,7 @@ async def test_run_as_json(client: httpx.AsyncClient, store: FakeStore) -> None:
         "parent_run_id": None,
         "metadata": {"channel": "chat", "n": 1, "f": 0.5, "b": True},
         "last_received_at": "2026-01-31T12:00:00Z",
-        "completeness": {"state": "lost", "lost_events": 1, "declared": {"queue_full": 1}},
+        "completeness": {"state": "lost", "lost_events": 1, "stored_events": 8, "declared": {"queue_full": 1}},
     }
 
 
