@@ -10,7 +10,6 @@ import dataclasses
 import types
 import typing
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any, Final, cast
 
 import msgspec
@@ -186,14 +185,11 @@ def _compiled(target: Any) -> _Check:  # noqa: ANN401 - a contract class
 def _metadata_fits(metadata: dict[str, object]) -> bool:
     # msgspec has checked int64 and finiteness; what is left are keys, labels and how many there are.
     for key, value in metadata.items():
-        if not (_label_fits(key, value) if isinstance(value, str) else form.is_metadata_key(key)):
+        if not form.is_metadata_key(key):
+            return False
+        if isinstance(value, str) and (not form.is_name(value) or form.names_content(key)):
             return False
     return len(metadata) <= wire.METADATA_MAX_KEYS
-
-
-@lru_cache(maxsize=16_384)
-def _label_fits(key: str, value: str) -> bool:
-    return reader.metadata_rule(key, value) is None
 
 
 _evidence_fits: Final = _compiled(wire.Evidence)

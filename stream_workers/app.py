@@ -15,9 +15,16 @@ _NEVER_S: Final = 1e8
 """For Faust's max poll interval: past it the client leaves its group and never comes back (robinhood/faust#517)."""
 
 
+class _App(faust.App):  # type: ignore[misc]  # Faust is untyped to us
+    """Faust's app without its folders: there are no tables to keep in them, and a worker may have nowhere to write."""
+
+    def _create_directories(self) -> None:
+        """Nothing."""
+
+
 def create_app(settings: WorkerSettings, ingest: Ingest, ledger: Ledger) -> Any:  # noqa: ANN401 - faust.App, untyped to us
     """An app that hands chunks of the topic to `ingest`. Start and stop it like any mode service."""
-    app = faust.App(
+    app = _App(
         settings.group,
         broker=[f"kafka://{server.strip()}" for server in settings.kafka_bootstrap.split(",")],
         store="memory://",

@@ -36,7 +36,7 @@ def show_endpoints(endpoints: PipelineEndpoints, *, title: str, logs: Path) -> N
     """Print what listens where, and where to look when it does not."""
     table = _table(title, "part", "where", "what for")
     table.add_row("gateway", endpoints.gateway_url, "SDKs send events here: POST /v1/events")
-    table.add_row("query", endpoints.query_url, "read runs and statistics: /v1/runs, /v1/stats, /docs")
+    table.add_row("query", endpoints.query_url, "read runs and statistics: /v1/runs, /v1/stats, /openapi.json")
     for number, url in enumerate(endpoints.worker_urls, start=1):
         table.add_row(f"worker-{number}", url, "lag and health: /metrics, /health")
     table.add_row("Kafka", endpoints.kafka_bootstrap, f"topic {endpoints.topic}" + _origin(local=endpoints.local_kafka))

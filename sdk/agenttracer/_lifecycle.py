@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from agenttracer import _ids, _warn
 
 if TYPE_CHECKING:
-    from agenttracer._pipeline import Pipeline
     from agenttracer._outlet import Outlet
+    from agenttracer._pipeline import Pipeline
 
 _pipelines: "set[Pipeline]" = set()
 """Those that have to be flushed at the end of the process."""

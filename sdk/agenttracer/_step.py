@@ -123,7 +123,7 @@ class Step(StepDraft):
             if kept is None:
                 kept = self.metadata = {}
             if len(kept) + len(metadata) > METADATA_MAX_KEYS:
-                self._add_carefully(metadata)
+                self._add_carefully(kept, metadata)
                 return
             for key, value in metadata.items():
                 # Neither text nor anything large or alive may wait in the queue; the sender checks the rest.
@@ -132,12 +132,11 @@ class Step(StepDraft):
                 if harmless and type(key) is str and len(key) <= NAME_MAX_CHARS:
                     kept[key] = value
                 else:
-                    self._add_carefully({key: value})
+                    self._add_carefully(kept, {key: value})
         except Exception as error:  # noqa: BLE001 - telemetry never harms the agent
             self.run.guard(error)
 
-    def _add_carefully(self, metadata: MetadataInput) -> None:
-        kept = self.metadata = self.metadata or {}
+    def _add_carefully(self, kept: dict[str, object], metadata: MetadataInput) -> None:
         fit = self.run.pipeline.fit
         for key, value in metadata.items():
             rule = metadata_rule(key, value)

@@ -1,11 +1,14 @@
 """What carries events: the batch that a producer posts, the record that lies in the topic, and the rules of versions."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from agenttracer.wire.events import Event, Name, RequiredName, TimeUs
+from agenttracer.wire.form import VERSION_PATTERN
 
+_VERSION: Final = re.compile(VERSION_PATTERN)
 VERSION: Final = "1.0"
 SUPPORTED: Final = "1.x"
 BATCH_MAX_EVENTS: Final = 5_000
@@ -43,5 +46,4 @@ class Record:
 
 def supports(version: str) -> bool:
     """Whether this reader may read `version`: any minor version of major version 1."""
-    major, dot, minor = version.partition(".")
-    return major == "1" and dot == "." and minor.isascii() and minor.isdigit() and len(minor) <= 4  # noqa: PLR2004 - form.VERSION_PATTERN
+    return _VERSION.fullmatch(version) is not None and version.startswith("1.")

@@ -4,6 +4,7 @@ Each check remembers strings that passed, since an agent says the same few names
 """
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
@@ -18,18 +19,41 @@ STEP_ID_PATTERN: Final = r"[0-9a-f]{16}"
 FINGERPRINT_PATTERN: Final = r"[0-9a-f]{32}"
 VERSION_PATTERN: Final = r"(0|[1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})"
 
-_NAME = re.compile(NAME_PATTERN)
-_CODE = re.compile(CODE_PATTERN)
-_METADATA_KEY = re.compile(METADATA_KEY_PATTERN)
-_RUN_ID = re.compile(RUN_ID_PATTERN)
-_HEX_DIGITS = "0123456789abcdef"
-_FINGERPRINT = re.compile(FINGERPRINT_PATTERN)
+_HEX_DIGITS: Final = "0123456789abcdef"
 
 
-@lru_cache(maxsize=16_384)
-def is_name(value: str) -> bool:
-    """Whether `value` may name an agent, version, step, model, tool, or be a label in metadata."""
-    return _NAME.fullmatch(value) is not None
+def _remembering(pattern: str, *, memory: int) -> Callable[[str], bool]:
+    """A check that remembers up to `memory` strings that passed, and never one that did not: that might be content."""
+    passed: set[str] = set()
+    matches = re.compile(pattern).fullmatch
+
+    def check(value: str) -> bool:
+        if value in passed:
+            return True
+        if matches(value) is None:
+            return False
+        if len(passed) >= memory:
+            passed.clear()
+        passed.add(value)
+        return True
+
+    return check
+
+
+is_name: Final = _remembering(NAME_PATTERN, memory=16_384)
+"""Whether a string may name an agent, version, step, model, tool, or be a label in metadata."""
+
+is_code: Final = _remembering(CODE_PATTERN, memory=4_096)
+"""Whether a string may be a failure code."""
+
+is_metadata_key: Final = _remembering(METADATA_KEY_PATTERN, memory=4_096)
+"""Whether a string may be a key of metadata."""
+
+is_run_id: Final = _remembering(RUN_ID_PATTERN, memory=4_096)
+"""Whether a string is a UUID in its canonical lower-case form."""
+
+is_fingerprint: Final = _remembering(FINGERPRINT_PATTERN, memory=1_024)
+"""Whether a string is 128 bits of an HMAC as 32 lower-case hex digits."""
 
 
 def is_required_name(value: str) -> bool:
@@ -37,35 +61,12 @@ def is_required_name(value: str) -> bool:
     return value == INVALID_NAME or is_name(value)
 
 
-@lru_cache(maxsize=4_096)
-def is_code(value: str) -> bool:
-    """Whether `value` may be a failure code."""
-    return _CODE.fullmatch(value) is not None
-
-
-@lru_cache(maxsize=4_096)
-def is_metadata_key(value: str) -> bool:
-    """Whether `value` may be a key of metadata."""
-    return _METADATA_KEY.fullmatch(value) is not None
-
-
-@lru_cache(maxsize=4_096)
-def names_content(key: str) -> bool:
-    """Whether a whole dotted segment of `key` names content (`input` does, `input_tokens` does not)."""
-    return not CONTENT_WORDS.isdisjoint(key.split("."))
-
-
-@lru_cache(maxsize=4_096)
-def is_run_id(value: str) -> bool:
-    """Whether `value` is a UUID in its canonical lower-case form."""
-    return _RUN_ID.fullmatch(value) is not None
-
-
 def is_step_id(value: str) -> bool:
     """Whether `value` is 64 bits as 16 lower-case hex digits."""
     return len(value) == 16 and not value.strip(_HEX_DIGITS)  # noqa: PLR2004 - STEP_ID_PATTERN, at a third of its cost
 
 
-def is_fingerprint(value: str) -> bool:
-    """Whether `value` is 128 bits of an HMAC as 32 lower-case hex digits."""
-    return _FINGERPRINT.fullmatch(value) is not None
+@lru_cache(maxsize=4_096)
+def names_content(key: str) -> bool:
+    """Whether a whole dotted segment of a metadata key names content (`input` does, `input_tokens` does not)."""
+    return not CONTENT_WORDS.isdisjoint(key.split("."))

@@ -74,3 +74,12 @@ def test_nothing_of_an_exception_or_message_is_kept(new_tracer: NewTracer) -> No
         del error
         gc.collect()
         assert collected.is_set()
+
+
+def test_no_text_waits_in_the_queue(new_tracer: NewTracer) -> None:
+    """What does not have the form of a name or label is gone when the call returns, not only when it is sent."""
+    tracer = new_tracer(flush_interval_s=60)
+    with tracer.start_run() as run, run.step("tool", "two words?") as step:
+        step.add_metadata({"note": "free text", "kept": "label", "list": ["free text"]})
+        assert step.metadata == {"kept": "label"}
+        assert step.name == "__invalid__"

@@ -36,8 +36,7 @@ def test_misfit_metadata_is_left_out_and_counted_by_rule(
     """The entry that does not fit is gone, its neighbours and the event stay, and stats name the rule."""
     tracer = new_tracer()
     with tracer.start_run() as run, run.step("tool", "lookup") as step:
-        step.add_metadata({"kept": 1} if rule != "too_many_keys" else {})
-        step.add_metadata(metadata)
+        step.add_metadata(metadata if rule == "too_many_keys" else {**metadata, "kept": 1})
     assert tracer.flush().complete
     (event,) = gateway.of_kind("step_finished")
     assert len(event["metadata"]) == (32 if rule == "too_many_keys" else 1)

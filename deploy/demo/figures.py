@@ -1,0 +1,85 @@
+"""The demo's figures and its verdict: what was sent against what was read back. Pure, except for writing them to a file."""
+
+import json
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from deploy.demo.answers import Failure
+from deploy.demo.arrival import Arrival
+from deploy.local_stack.files import write_atomically
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """What `build/demo.json` holds. Events are those with a sequence number; seconds count from the start of sending."""
+
+    runs: int
+    """Visible ones."""
+    runs_started: int
+    emitted: int
+    accepted: int
+    dropped: int
+    stored: int
+    seconds_to_first_visible: float | None
+    seconds_to_visible: float | None
+    runs_by_status: Mapping[str, int]
+    failures: Mapping[str, int]
+    """By code."""
+    failures_by_type: Mapping[str, int]
+    failures_expected: Sequence[str]
+    missing: Sequence[str] = field(default=())
+    """Why the demo did not succeed, in words; empty when it did."""
+
+
+def figures_of(arrival: Arrival, failures: Sequence[Failure], *, expected: Collection[str], troubles: Sequence[str]) -> Figures:
+    """Count, and compare with what was expected."""
+    codes = Counter(failure["failure_code"] for failure in failures)
+    return Figures(
+        runs=len(arrival.runs),
+        runs_started=len(arrival.sent.run_ids),
+        emitted=arrival.sent.emitted,
+        accepted=arrival.sent.accepted,
+        dropped=arrival.sent.dropped,
+        stored=arrival.stored,
+        seconds_to_first_visible=_rounded(arrival.first_visible_s),
+        seconds_to_visible=_rounded(arrival.all_visible_s),
+        runs_by_status=_by_count(Counter(run["status"] for run in arrival.runs)),
+        failures=_by_count(codes),
+        failures_by_type=_by_count(Counter(failure["failure_type"] for failure in failures)),
+        failures_expected=sorted(expected),
+        missing=[*troubles, *_missing_events(arrival), *_missing_classes(expected, codes)],
+    )
+
+
+def write_figures(path: Path, figures: Figures) -> None:
+    """Replace the file, whole."""
+    write_atomically(path, json.dumps(asdict(figures), indent=2) + "\n")
+
+
+def _missing_events(arrival: Arrival) -> list[str]:
+    sent = arrival.sent
+    found = [] if arrival.query_error is None else [arrival.query_error]
+    if not sent.accepted:
+        return [*found, "nothing was accepted; does the gateway answer, and is tracing not switched off?"]
+    if sent.dropped:
+        found.append(f"{sent.dropped} of {sent.emitted} events were given up by the SDK before they were accepted")
+    if arrival.stored != sent.accepted:
+        found.append(f"{sent.accepted} events were accepted and {arrival.stored} are stored")
+    if len(arrival.runs) != len(sent.run_ids):
+        found.append(f"{len(sent.run_ids)} runs were started and {len(arrival.runs)} are visible")
+    return found
+
+
+def _missing_classes(expected: Collection[str], found: Mapping[str, int]) -> list[str]:
+    absent = sorted(code for code in expected if not found.get(code))
+    return [f"failure class {code} was provoked and not found" for code in absent]
+
+
+def _by_count(counts: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 2)
