@@ -26,6 +26,7 @@ from servicekit.logs import Log, error_class
 from stream_workers.watermark import Watermark
 
 CHUNK_RECORDS: Final = 2000
+CHUNK_BYTES: Final = 4 << 20  # of values; bounds memory where records are large
 _LEDGER_PATIENCE_S: Final = 20.0  # below broker_request_timeout, after which Faust goes on without asking
 _log = Log("worker.delivery")
 
@@ -77,7 +78,7 @@ class ChunkScheduler:
     """Faust's setting `ConsumerScheduler`: how the records of one fetch are handed out. Round-robin over partitions."""
 
     def iterate(self, records: Mapping[Any, list[Any]]) -> Iterator[tuple[Any, Chunk]]:
-        """Chunks of at most CHUNK_RECORDS records."""
+        """Chunks of at most CHUNK_RECORDS records and, but for a single record, CHUNK_BYTES."""
         chunks = {tp: list(_chunks(found)) for tp, found in records.items() if found}
         while chunks:
             for tp in list(chunks):
@@ -87,8 +88,15 @@ class ChunkScheduler:
 
 
 def _chunks(records: list[Any]) -> Iterator[Chunk]:
-    for start in range(0, len(records), CHUNK_RECORDS):
-        yield Chunk(records[start : start + CHUNK_RECORDS])
+    chunk: list[Any] = []
+    size_bytes = 0
+    for record in records:
+        if chunk and (len(chunk) >= CHUNK_RECORDS or size_bytes + len(record.value or b"") > CHUNK_BYTES):
+            yield Chunk(chunk)
+            chunk, size_bytes = [], 0
+        chunk.append(record)
+        size_bytes += len(record.value or b"")
+    yield Chunk(chunk)
 
 
 class ChunkConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped to us

@@ -1,6 +1,7 @@
 """Where reading begins: group and ledger compared, losses named. The rule is pure (`begin`); the class asks and records."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, NamedTuple
 
@@ -12,6 +13,9 @@ from stream_workers.errors import TransientStoreError
 from stream_workers.store import RunStore
 
 _PAUSE_S: Final = 0.5
+_ABSENT_AFTER_S: Final = 60.0
+"""Chunks fetched before a rewind still arrive after it, a second or two; a frontier that nobody could read for a minute, while
+later offsets came again and again, is not there to be read."""
 _ABSENT_AFTER_TRIES: Final = 5
 _log = Log("worker.ledger")
 
@@ -33,16 +37,30 @@ def begin(*, committed: int | None, frontier: int, earliest: int) -> Beginning:
     return Beginning(max(wanted, earliest), frontier if frontier < earliest else None)
 
 
+class _Hole(NamedTuple):
+    """A frontier that could not be read so far: since when (monotonic, s), and how often it was tried."""
+
+    frontier: int
+    since_s: float
+    tries: int
+
+
 class Ledger:
     """Answers where to begin for one topic; records what the log no longer has."""
 
     def __init__(
-        self, store: RunStore, topic: Topic, earliest: Callable[[TP], Awaitable[Mapping[TP, int]]] | None = None
+        self,
+        store: RunStore,
+        topic: Topic,
+        *,
+        earliest: Callable[[TP], Awaitable[Mapping[TP, int]]] | None = None,
+        clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._topic = topic
         self.earliest = earliest
-        self._tries: dict[tuple[TP, int], int] = {}
+        self._clock_s = clock_s
+        self._holes: dict[TP, _Hole] = {}
 
     async def start_offsets(self, committed: Mapping[int, int | None], earliest: Mapping[int, int]) -> Mapping[int, int]:
         """See `delivery.Positions`. Waits while the store is away; the caller bounds that."""
@@ -59,16 +77,22 @@ class Ledger:
         """See `ingest.Holes`."""
         assert self.earliest is not None
         earliest = (await self.earliest(tp))[tp]
-        tries = self._tries[tp, frontier] = self._tries.get((tp, frontier), 0) + 1
         if frontier < earliest:
             await self._lose(tp.partition, frontier, earliest)
             return earliest
-        if tries > _ABSENT_AFTER_TRIES:
-            # Asked for again and again, the log goes on at `found`: these offsets hold no records (a transaction's markers).
+        if self._is_absent(tp, frontier):
+            # The log goes on at `found`: these offsets hold no records (a transaction's markers, for example).
             await self._lose(tp.partition, frontier, found)
             return found
         _log.warning("rewind_to_ledger", partition=tp.partition, frontier=frontier, found=found)
         return frontier
+
+    def _is_absent(self, tp: TP, frontier: int) -> bool:
+        hole = self._holes.get(tp)
+        if hole is None or hole.frontier != frontier:
+            hole = _Hole(frontier, self._clock_s(), 0)
+        self._holes[tp] = hole = hole._replace(tries=hole.tries + 1)
+        return hole.tries > _ABSENT_AFTER_TRIES and self._clock_s() - hole.since_s > _ABSENT_AFTER_S
 
     async def _frontiers(self, partitions: list[int]) -> Mapping[int, int]:
         while True:
