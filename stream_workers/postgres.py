@@ -26,6 +26,7 @@ QUERIES: Final = sql.load(Path(__file__).with_name("queries.sql"))
 DAY_US: Final = 86_400_000_000
 _PARTITION_PAST: Final = timedelta(days=400)  # steps older than this, or from the future, lie in the default partition
 _PARTITION_AHEAD: Final = timedelta(days=2)
+_IDLE_MAX_MS: Final = 5_000  # between two statements of a transaction a worker thinks for milliseconds
 _T = TypeVar("_T")
 
 
@@ -76,7 +77,7 @@ class PostgresStore:
 
     async def _connected(self, work: Callable[[asyncpg.Connection], Awaitable[_T]]) -> _T:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await _connect(self._dsn, self._schema)
+            self._connection = await _connect(self._dsn, self._schema, timeout_s=self._timeout_s)
         return await work(self._connection)
 
     def _terminate(self) -> None:
@@ -107,11 +108,16 @@ class PostgresStore:
                 self._days.add(day)
 
 
-async def _connect(dsn: str, schema: str) -> asyncpg.Connection:
+async def _connect(dsn: str, schema: str, *, timeout_s: float) -> asyncpg.Connection:
+    limit_ms = str(int(timeout_s * 1000))
     settings = {
         "search_path": schema,
         "application_name": "agenttracer-worker",
         "timezone": "UTC",
+        # A worker that was stopped in mid-transaction holds its partitions' rows: the server ends it, so that the next owner
+        # can go on. Our own limit cannot, since it is stopped as well.
+        "transaction_timeout": limit_ms,
+        "idle_in_transaction_session_timeout": str(min(_IDLE_MAX_MS, int(limit_ms))),
         "jit": "off",
         # The stages have no statistics; the joins against them are few rows against an index, always.
         "enable_hashjoin": "off",

@@ -31,8 +31,8 @@ class WorkerSettings(BaseSettings):
     """How long a thin stream waits for company before it is written: freshness against transactions."""
     buffer_max_chunks: int = Field(default=16, ge=1)
     """Chunks held in memory while the store is slow; then fetching pauses. 16 chunks of 2,000 small records are some 50 MB."""
-    transaction_timeout_s: float = Field(default=60.0, gt=0)
-    """A transaction of the largest batch takes under a second; after a minute something is stuck, and it is tried again."""
+    transaction_timeout_s: float = Field(default=30.0, gt=0)
+    """A transaction of the largest batch takes about a second. Kept here and by the server, which so ends a stopped worker's."""
     retry_max_s: float = Field(default=30.0, gt=0)
     """The longest pause between two tries while the store is away."""
     session_timeout_s: float = Field(default=10.0, gt=0)

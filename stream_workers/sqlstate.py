@@ -6,7 +6,7 @@ import asyncpg
 
 from stream_workers.errors import PermanentStoreError, TransientStoreError, WorkerError
 
-_TRANSIENT_CLASSES: Final = ("08", "53", "57P")
+_TRANSIENT_CLASSES: Final = ("08", "53", "57P", "25P")  # 25P: the server ended a transaction that was too long or idle
 _TRANSIENT_STATES: Final = frozenset({"40001", "40P01", "55P03", "57014", "25006"})
 """25006: a read-only standby answered, as in the middle of a failover. 57014: our own statement timeout."""
 _PERMANENT_CLASSES: Final = ("22", "23", "54")

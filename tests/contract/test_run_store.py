@@ -128,6 +128,37 @@ def test_dead_letters_cover_their_offsets(subject: Subject) -> None:
     _run(subject, work)
 
 
+def test_a_stopped_writer_does_not_hold_its_partitions_for_ever(
+    migrated_dsn: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer that stops with the ledger's rows locked is ended by the server, and the next owner's write goes through."""
+    traffic = Traffic(4)
+    batch = _batch(traffic.records(traffic.runs(2)))
+    stopped, owner = (PostgresStore(migrated_dsn["worker"], transaction_timeout_s=limit) for limit in (2, 30))
+    locked = asyncio.Event()
+
+    async def hang(*_: object) -> None:
+        locked.set()
+        await asyncio.Event().wait()
+
+    async def work() -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr("stream_workers.postgres._write_rows", hang)
+            stopped._timeout_s = 2
+            await stopped.frontiers(TOPIC, [0])  # connected, with the server's limit of 2 s
+            stopped._timeout_s = 3600  # a stopped process does not keep its own limits
+            holding = asyncio.create_task(stopped.save(TOPIC, batch))
+            await locked.wait()
+        await owner.save(TOPIC, batch)
+        assert await owner.frontiers(TOPIC, [0]) == {0: batch.coverage[0].end}
+        holding.cancel()
+        await asyncio.gather(holding, return_exceptions=True)
+        await owner.close()
+        await stopped.close()
+
+    asyncio.run(work())
+
+
 def test_a_store_that_cannot_be_reached_is_transient() -> None:
     """Nobody listens there: the error says to try again, and names no address."""
     store = PostgresStore("postgresql://nobody:secret@127.0.0.1:1/none", transaction_timeout_s=5)

@@ -25,7 +25,11 @@ from tests.support.stacks import Stack, until
 _T = TypeVar("_T")
 PARTITIONS = 6
 # Quick rebalances; the defaults are calmer than a test has time for.
-_WORKER = {"AGENTTRACER_WORKER_SESSION_TIMEOUT_S": "6", "AGENTTRACER_WORKER_RETRY_MAX_S": "1"}
+_WORKER = {
+    "AGENTTRACER_WORKER_SESSION_TIMEOUT_S": "6",
+    "AGENTTRACER_WORKER_RETRY_MAX_S": "1",
+    "AGENTTRACER_WORKER_TRANSACTION_TIMEOUT_S": "10",
+}
 
 
 class Pipeline:
