@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test check format schema settings-page lock clean
+.PHONY: help setup demo up down status test check format schema settings-page bench-worker lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ check: $(STAMP) ## ruff, mypy --strict, unit and architecture tests: fast enough
 
 test: $(STAMP) ## everything, on real Kafka and PostgreSQL (TEST_STACK=local or containers forces where they come from)
 	@$(BIN)/pytest
+
+bench-worker: $(STAMP) ## one worker beside the ceiling that the database sets (build/bench-worker.json; some minutes)
+	@$(BIN)/python -m tests.benchmarks.bench_worker
 
 format: $(STAMP) ## let ruff format and fix the tree
 	@$(BIN)/ruff format .

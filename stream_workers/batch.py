@@ -58,11 +58,13 @@ class Batch:
 
 def make_batch(received: Sequence[Received], json: Json) -> Batch:
     """The batch of these records. Records of a partition must be in order and without gaps that the log does not have."""
-    return Batch(
-        rows=assemble((item.record for item in received if item.record is not None), json),
-        letters=[item.letter for item in received if item.letter is not None],
-        coverage=_coverage(received),
-    )
+    return batch_of(received, assemble((item.record for item in received if item.record is not None), json))
+
+
+def batch_of(received: Sequence[Received], rows: Rows) -> Batch:
+    """The batch of these records, whose rows were assembled before."""
+    letters = [item.letter for item in received if item.letter is not None]
+    return Batch(rows=rows, letters=letters, coverage=_coverage(received))
 
 
 def _coverage(received: Iterable[Received]) -> list[Coverage]:

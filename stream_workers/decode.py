@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -9,7 +10,6 @@ import msgspec
 from agenttracer.wire.errors import ContractError
 from servicekit import codec
 from stream_workers.batch import DeadLetter, Received
-from stream_workers.delivery import Fetched
 
 _CANONICAL: Final = msgspec.json.Encoder(order="sorted")
 
@@ -27,9 +27,9 @@ class Reader:
         self.unknown_members = 0
         self.dead: Counter[str] = Counter()
 
-    def read(self, fetched: Fetched) -> list[Received]:
-        """One `Received` for each record, in order."""
-        return [self._one(fetched.partition, raw) for raw in fetched.records]
+    def read(self, partition: int, records: Iterable[Any]) -> list[Received]:
+        """One `Received` for each of these records of one partition, in order."""
+        return [self._one(partition, raw) for raw in records]
 
     def _one(self, partition: int, raw: Any) -> Received:  # noqa: ANN401 - aiokafka's record
         value: bytes = raw.value or b""

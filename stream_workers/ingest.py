@@ -2,26 +2,30 @@
 
     Faust's agent ──put──▶ waiting chunks ──gather──▶ one batch ──▶ writer ──▶ done(chunk)
 
-One batch is written while the next is read and decoded. No exception leaves this module quietly: what is unexpected ends the
-process without anything being committed, and the next owner reads it again.
+One batch is written while the next is read, decoded and assembled, in slices between which the writer gets its turn. No
+exception leaves this module quietly: what is unexpected ends the process without anything being committed, and the next
+owner reads it again.
 """
 
 import asyncio
 import os
-from collections.abc import Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from faust.types.tuples import TP
 
 from servicekit.logs import Log, error_class
-from stream_workers.batch import Received
-from stream_workers.decode import Reader
+from stream_workers.batch import Batch, Received, batch_of
+from stream_workers.core.assemble import Assembly
+from stream_workers.decode import Reader, canonical_json
 from stream_workers.errors import HoleError, PoisonBrakeError
 from stream_workers.metrics import Metrics
 from stream_workers.write import Writer
 
 EXIT_UNEXPECTED: Final = 70  # EX_SOFTWARE
 EXIT_POISON: Final = 65  # EX_DATAERR
+_SLICE: Final = 50
+_T = TypeVar("_T")
 _log = Log("worker.ingest")
 
 
@@ -45,6 +49,13 @@ class Held(NamedTuple):
     received: list[Received]
 
 
+class Ready(NamedTuple):
+    """Chunks and the batch that they amount to."""
+
+    held: list[Held]
+    batch: Batch
+
+
 class Ingest:
     """Owns what is between Faust and the store. `run` until cancelled."""
 
@@ -66,12 +77,17 @@ class Ingest:
         self._max_rows = batch_max_rows
         self._max_wait_s = batch_max_wait_s
         self._waiting: asyncio.Queue[Held] = asyncio.Queue(maxsize=buffer_max_chunks)
-        self._ready: asyncio.Queue[list[Held]] = asyncio.Queue(maxsize=1)
+        self._ready: asyncio.Queue[Ready] = asyncio.Queue(maxsize=1)
         self.delivery: Delivery | None = None
 
     async def put(self, message: Any) -> None:  # noqa: ANN401 - Faust's message
         """Take a chunk. Waits while the buffer is full, and Faust stops fetching meanwhile."""
-        received = self._reader.read(message.value)
+        partition, _, _, records = message.value
+        received: list[Received] = []
+        for some in _slices(records):
+            with self._metrics.cpu("decode"):
+                received += self._reader.read(partition, some)
+            await asyncio.sleep(0)
         self._metrics.records.inc(len(received))
         self._metrics.events.inc(sum(len(item.record.events) for item in received if item.record is not None))
         await self._waiting.put(Held(message, received))
@@ -91,7 +107,8 @@ class Ingest:
     async def _gather(self) -> None:
         while True:
             held = [await self._waiting.get()]
-            rows = _events(held[0])
+            assembly = Assembly(canonical_json)
+            rows = await self._assemble(assembly, held[0])
             deadline = asyncio.get_running_loop().time() + self._max_wait_s
             while rows < self._max_rows:
                 left = deadline - asyncio.get_running_loop().time()
@@ -99,17 +116,30 @@ class Ingest:
                     held.append(await asyncio.wait_for(self._waiting.get(), left))
                 except TimeoutError:
                     break
-                rows += _events(held[-1])
-            await self._ready.put(held)
+                rows += await self._assemble(assembly, held[-1])
+            with self._metrics.cpu("assemble"):
+                batch = batch_of(_received(held), assembly.rows())
+            await self._ready.put(Ready(held, batch))
+
+    async def _assemble(self, assembly: Assembly, held: Held) -> int:
+        """Add a chunk's records; answers how many rows they are about."""
+        for some in _slices(held.received):
+            with self._metrics.cpu("assemble"):
+                for item in some:
+                    if item.record is not None:
+                        assembly.add(item.record)
+            await asyncio.sleep(0)
+        return sum(len(item.record.events) for item in held.received if item.record is not None) or 1
 
     async def _write(self) -> None:
         while True:
-            held = await self._ready.get()
+            held, batch = await self._ready.get()
+            known: Batch | None = batch
             while held:
                 try:
-                    await self._writer.write([item for one in held for item in one.received])
+                    await self._writer.write(_received(held), batch=known)
                 except HoleError as error:
-                    held = await self._read_anew(held, error)
+                    held, known = await self._read_anew(held, error), None
                 else:
                     self._finish(held)
                     break
@@ -143,8 +173,14 @@ class Holes(Protocol):
         ...
 
 
-def _events(held: Held) -> int:
-    return sum(len(item.record.events) for item in held.received if item.record is not None) or 1
+def _received(held: Sequence[Held]) -> list[Received]:
+    return [item for one in held for item in one.received]
+
+
+def _slices(items: list[_T]) -> Iterator[list[_T]]:
+    """Pieces so small that the transaction under way gets its turn every few milliseconds."""
+    for start in range(0, len(items), _SLICE):
+        yield items[start : start + _SLICE]
 
 
 def end_process(error: BaseException) -> None:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 
 from servicekit.logs import Log
-from stream_workers.batch import Received, Topic, make_batch
+from stream_workers.batch import Batch, Received, Topic, make_batch
 from stream_workers.brake import PoisonBrake
 from stream_workers.decode import canonical_json, refuse
 from stream_workers.errors import PermanentStoreError, TransientStoreError
@@ -31,10 +31,13 @@ class Writer:
         self._retry_max_s = retry_max_s
         self._brake = brake
 
-    async def write(self, received: Sequence[Received]) -> None:
-        """Return once all of it is durable, as rows or as dead letters. Waits for ever while the store is away."""
+    async def write(self, received: Sequence[Received], *, batch: Batch | None = None) -> None:
+        """Return once all of it is durable, as rows or as dead letters. Waits for ever while the store is away.
+
+        `batch` is what `received` amounts to, if that is known already.
+        """
         try:
-            await self._save(received)
+            await self._save(batch or self._assembled(received))
         except PermanentStoreError as error:
             await self._bisect(received, error)
         else:
@@ -49,8 +52,11 @@ class Writer:
         await self.write(received[:middle])
         await self.write(received[middle:])
 
-    async def _save(self, received: Sequence[Received]) -> Saved:
-        batch = make_batch(received, canonical_json)
+    def _assembled(self, received: Sequence[Received]) -> Batch:
+        with self._metrics.cpu("assemble"):
+            return make_batch(received, canonical_json)
+
+    async def _save(self, batch: Batch) -> Saved:
         pause_s = _RETRY_FIRST_S
         while True:
             began = time.monotonic()

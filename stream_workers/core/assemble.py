@@ -44,25 +44,41 @@ class Rows:
         return len(self.steps) + len(self.failures) + len(self.runs) + len(self.losses)
 
 
-def assemble(records: Iterable[Record], json: Json) -> Rows:
-    """The rows that these records amount to. `json` writes canonical JSON."""
-    steps: list[StepRow] = []
-    failures: list[FailureRow] = []
-    losses: list[LossRow] = []
-    runs: dict[tuple[str, str], RunState] = {}
-    for record in records:
-        reading = _Reading(record, json, steps, failures, losses)
+class Assembly:
+    """Records on their way to becoming rows, one after the other, so that a caller can do other things in between."""
+
+    def __init__(self, json: Json) -> None:
+        self._json = json
+        self._steps: list[StepRow] = []
+        self._failures: list[FailureRow] = []
+        self._losses: list[LossRow] = []
+        self._runs: dict[tuple[str, str], RunState] = {}
+
+    def add(self, record: Record) -> None:
+        """Take one record."""
+        reading = _Reading(record, self._json, self._steps, self._failures, self._losses)
         for event in record.events:
             _READ[event.type](reading, event)
         state = reading.state()
-        seen = runs.get(state.key)
-        runs[state.key] = state if seen is None else merge(seen, state)
-    return Rows(
-        steps=sorted(settle(steps).values(), key=_step_key),
-        failures=sorted(settle(failures).values(), key=_failure_key),
-        runs=[runs[key] for key in sorted(runs)],
-        losses=_greatest_totals(losses),
-    )
+        seen = self._runs.get(state.key)
+        self._runs[state.key] = state if seen is None else merge(seen, state)
+
+    def rows(self) -> Rows:
+        """The rows of all records taken."""
+        return Rows(
+            steps=sorted(settle(self._steps).values(), key=_step_key),
+            failures=sorted(settle(self._failures).values(), key=_failure_key),
+            runs=[self._runs[key] for key in sorted(self._runs)],
+            losses=_greatest_totals(self._losses),
+        )
+
+
+def assemble(records: Iterable[Record], json: Json) -> Rows:
+    """The rows that these records amount to. `json` writes canonical JSON."""
+    assembly = Assembly(json)
+    for record in records:
+        assembly.add(record)
+    return assembly.rows()
 
 
 class _Reading:

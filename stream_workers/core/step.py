@@ -87,8 +87,8 @@ def failure_of_step(event: StepFinished, record: Record) -> FailureRow | None:
 
 def failure_of_end(event: RunFinished, record: Record) -> FailureRow | None:
     """The failure found in a run's end, outside any step."""
-    if event.cause_step_id is not None:
-        return None
+    if event.evidence is None or event.cause_step_id is not None:
+        return None  # a good end, or one that its steps explain
     return _found(facts_of_end(event), record, event, rank=RANK_RUN, occurred_at=event.ended_at)
 
 

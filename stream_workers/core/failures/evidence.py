@@ -29,8 +29,7 @@ def facts_of_step(event: StepFinished) -> Facts:
 
 def facts_of_end(event: RunFinished) -> Facts:
     """The facts of a run's end. Only a failed end with evidence of its own failed here; else its steps say what failed."""
-    failed = event.status == RunEnd.FAILURE and event.evidence is not None
-    return _facts(None, failed, event.evidence, {})
+    return _facts(None, event.status == RunEnd.FAILURE and event.evidence is not None, event.evidence, {})
 
 
 def _facts(kind: StepKind | None, failed: bool, evidence: Evidence | None, metadata: Metadata) -> Facts:  # noqa: FBT001 - a fact
