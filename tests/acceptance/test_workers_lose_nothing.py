@@ -5,7 +5,10 @@ import os
 import signal
 import time
 
+import httpx
+
 from agenttracer.wire.topics import record_key
+from deploy.services import Service
 from servicekit import codec
 from tests.support.pipeline import Pipeline
 from tests.support.stacks import Stack, until
@@ -129,12 +132,21 @@ def test_the_worker_waits_for_a_stopped_postgres(own_stack: Stack) -> None:
         own_stack.postgres.stop()
         pipeline.produce(records[len(records) // 2 :])
         _pass_time(20)
+        assert _metric(worker, "lag_records") > 0
+        assert _metric(worker, "lag_seconds") > 10
         own_stack.postgres.start()
         pipeline.wait_covered(len(records))
         pipeline.assert_store_is_fold()
         assert worker.pid == pid
+        until(lambda: _metric(worker, "lag_records") == 0, timeout_s=10, what="no lag is shown")
     finally:
         pipeline.close()
+
+
+def _metric(worker: Service, name: str) -> float:
+    """The sum of a worker's metric over its partitions."""
+    lines = httpx.get(f"{worker.url}/metrics", timeout=10).text.splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"agenttracer_worker_{name}{{"))
 
 
 def _pass_time(seconds: float) -> None:
