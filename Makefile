@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test check format schema settings-page bench-worker lock clean
+.PHONY: data-dictionary fuzz help bench-sdk setup demo up down status test check format schema settings-page bench-worker lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -51,6 +51,15 @@ format: $(STAMP) ## let ruff format and fix the tree
 
 settings-page: $(STAMP) ## write docs/settings.md anew from the settings classes
 	@$(BIN)/python -m deploy.settings_page
+
+bench-sdk: $(STAMP) ## measure the SDK in the agent's process, beside OpenTelemetry's; writes build/bench-sdk.json
+	@$(BIN)/python -m tests.benchmarks.bench_sdk
+
+data-dictionary: $(STAMP) ## write docs/data-dictionary.md anew from the contract
+	@$(BIN)/python -m deploy.data_dictionary
+
+fuzz: $(STAMP) ## 1,000,000 mutated OTLP bodies against the gateway's app
+	@$(BIN)/python -m tests.unit.gateway.otlp.mutations 1000000
 
 schema: $(STAMP) ## write ddl/schema.sql anew from the migrations
 	@$(BIN)/python -m deploy.schema_dump

@@ -3,12 +3,12 @@
 import random
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final, Protocol
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from producer_gateway.errors import GatewayError, UnavailableError
 from producer_gateway.metrics import Metrics
@@ -16,6 +16,18 @@ from servicekit.logs import Log, error_class
 
 _LOG: Final = Log("gateway")
 _CODES: Final[Mapping[int, str]] = {404: "not_found", 405: "method_not_allowed"}
+
+
+class Render(Protocol):
+    """How a route that has answers of its own says an error. `message` is made from codes and constant sentences."""
+
+    def __call__(self, *, status: int, message: str, headers: Mapping[str, str]) -> Response:
+        """The whole answer."""
+
+
+def render_with(request: Request, render: Render) -> None:
+    """Answer whatever goes wrong with `request` from here on through `render`."""
+    request.state.render = render
 
 
 class ErrorAnswers:
@@ -32,28 +44,38 @@ class ErrorAnswers:
         app.add_exception_handler(RequestValidationError, self._validation)
         app.add_exception_handler(Exception, self._unexpected)
 
-    async def _gateway(self, _: Request, error: Exception) -> JSONResponse:
+    async def _gateway(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, GatewayError)
         self._metrics.requests_refused.labels(error.error_code).inc()
         headers = dict(error.headers)
         if isinstance(error, UnavailableError):
             # Jitter, or all who were refused together come back together.
             headers["Retry-After"] = str(random.randint(self._retry_after_s, 3 * self._retry_after_s))  # noqa: S311
-        return JSONResponse(error.members(), status_code=error.status, headers=headers)
+        return _answer(request, error.members(), status=error.status, headers=headers)
 
-    async def _http(self, _: Request, error: Exception) -> JSONResponse:
+    async def _http(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return self._plain(error.status_code, headers=error.headers)
+        return self._plain(request, error.status_code, headers=error.headers)
 
-    async def _validation(self, _: Request, __: Exception) -> JSONResponse:
-        return self._plain(HTTPStatus.UNPROCESSABLE_ENTITY)
+    async def _validation(self, request: Request, _: Exception) -> Response:
+        return self._plain(request, HTTPStatus.UNPROCESSABLE_ENTITY)
 
-    async def _unexpected(self, _: Request, error: Exception) -> JSONResponse:
+    async def _unexpected(self, request: Request, error: Exception) -> Response:
         _LOG.error("unexpected_error", error_class=error_class(error))
-        return self._plain(HTTPStatus.INTERNAL_SERVER_ERROR)
+        return self._plain(request, HTTPStatus.INTERNAL_SERVER_ERROR)
 
-    def _plain(self, status: int, *, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    def _plain(self, request: Request, status: int, *, headers: Mapping[str, str] | None = None) -> Response:
         code = _CODES.get(status, "internal" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "refused")
         self._metrics.requests_refused.labels(code).inc()
         message = HTTPStatus(status).phrase + "."
-        return JSONResponse({"error": {"code": code, "field": None, "message": message}}, status_code=status, headers=headers)
+        return _answer(
+            request, {"error": {"code": code, "field": None, "message": message}}, status=status, headers=headers or {}
+        )
+
+
+def _answer(request: Request, members: dict[str, Any], *, status: int, headers: Mapping[str, str]) -> Response:
+    render: Render | None = getattr(request.state, "render", None)
+    if render is None:
+        return JSONResponse(members, status_code=status, headers=headers)
+    error = members["error"]
+    return render(status=status, message=f"{error['code']}: {error['message']}", headers=headers)

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from producer_gateway.answer_errors import ErrorAnswers
 from producer_gateway.metrics import Metrics
 from producer_gateway.openapi import describe
+from producer_gateway.otlp.route import otlp_router
 from producer_gateway.record_log import RecordLog
 from producer_gateway.routes import Ingest, ingest_router
 from producer_gateway.settings import GatewaySettings
@@ -59,7 +60,9 @@ def create_app(
         redirect_slashes=False,
     )
     ErrorAnswers(retry_after_s=settings.retry_after_s, metrics=metrics).install(app)
-    app.include_router(ingest_router(Ingest(settings, record_log, metrics=metrics, clock_us=clock_us)))
+    ingest = Ingest(settings, record_log, metrics=metrics, clock_us=clock_us)
+    app.include_router(ingest_router(ingest))
+    app.include_router(otlp_router(ingest))
     app.include_router(health_router(readiness=readiness, registry=metrics.registry))
     app.openapi = partial(describe, app)  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
     return app

@@ -88,7 +88,7 @@ class BodyTooLargeError(RefusedError):
 
 
 class WrongContentTypeError(RefusedError):
-    """The Content-Type must be application/json."""
+    """The Content-Type must be application/json, or for OTLP application/x-protobuf."""
 
     status = 415
     code = "content_type"

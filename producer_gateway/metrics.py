@@ -13,6 +13,7 @@ class Metric(StrEnum):
     EVENTS_ACCEPTED = "agenttracer_gateway_events_accepted_total"
     EVENTS_REFUSED = "agenttracer_gateway_events_refused_total"
     VALUES_DROPPED = "agenttracer_gateway_values_dropped_total"
+    ATTRIBUTES_DROPPED = "agenttracer_gateway_otlp_attributes_dropped_total"
     UNKNOWN_MEMBERS = "agenttracer_gateway_unknown_members_total"
     REQUESTS_REFUSED = "agenttracer_gateway_requests_refused_total"
     BODY_BYTES = "agenttracer_gateway_body_bytes_total"
@@ -33,6 +34,9 @@ class Metrics:
         self.events_accepted = Counter(Metric.EVENTS_ACCEPTED, "Events acknowledged by the log.", registry=registry)
         self.events_refused = Counter(Metric.EVENTS_REFUSED, "Events refused in answers.", ["reason"], registry=registry)
         self.values_dropped = Counter(Metric.VALUES_DROPPED, "Values left out of events.", ["rule"], registry=registry)
+        self.attributes_dropped = Counter(
+            Metric.ATTRIBUTES_DROPPED, "Attributes of spans that the mapping has no place for.", ["name_class"], registry=registry
+        )
         self.unknown_members = Counter(Metric.UNKNOWN_MEMBERS, "Members of a newer minor version.", registry=registry)
         self.requests_refused = Counter(Metric.REQUESTS_REFUSED, "Requests not accepted.", ["code"], registry=registry)
         self.body_bytes = Counter(Metric.BODY_BYTES, "Bodies received, inflated.", registry=registry)

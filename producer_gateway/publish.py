@@ -32,18 +32,29 @@ class Publisher:
 
     async def publish(self, checked: Checked, *, project: str, timeout_s: float) -> Outcome:
         """Return when every accepted event is durable. Raises LogUnavailableError when that is not known within `timeout_s`."""
-        envelope = Envelope(project, checked.producer, self._clock_us())
-        grouped = group(checked.events, envelope=envelope, record_max_bytes=self._record_max_bytes)
-        sendable = [each for each in grouped if each.message is not None]
-        refused = [each for each in grouped if each.message is None]
-        refused += await self._append(sendable, timeout_s=timeout_s)
+        (outcome,) = await self.publish_each([checked], project=project, timeout_s=timeout_s)
+        return outcome
+
+    async def publish_each(self, batches: Sequence[Checked], *, project: str, timeout_s: float) -> list[Outcome]:
+        """As `publish`, for the batches of several producers in one request: either all are known to be durable or none."""
+        now = self._clock_us()
+        grouped = [
+            group(each.events, envelope=Envelope(project, each.producer, now), record_max_bytes=self._record_max_bytes)
+            for each in batches
+        ]
+        sendable = [(at, each) for at, groups in enumerate(grouped) for each in groups if each.message is not None]
+        refused = await self._append(sendable, timeout_s=timeout_s)
+        refused += [(at, each) for at, groups in enumerate(grouped) for each in groups if each.message is None]
+        return [self._outcome(each, [of for number, of in refused if number == at]) for at, each in enumerate(batches)]
+
+    def _outcome(self, checked: Checked, refused: Sequence[Group]) -> Outcome:
         rejected = [*checked.rejected, *_rejections(checked, refused)]
         accepted = len(checked.events) - sum(len(each.positions) for each in refused)
         self._count(checked, accepted=accepted, rejected=rejected)
         return Outcome(accepted=accepted, rejected=sorted(rejected, key=lambda each: each.index))
 
-    async def _append(self, sendable: Sequence[Group], *, timeout_s: float) -> list[Group]:
-        messages = [each.message for each in sendable if each.message is not None]
+    async def _append(self, sendable: Sequence[tuple[int, Group]], *, timeout_s: float) -> list[tuple[int, Group]]:
+        messages = [each.message for _, each in sendable if each.message is not None]
         if not messages:
             return []
         began = time.perf_counter()

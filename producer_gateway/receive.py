@@ -35,10 +35,10 @@ class Limits:
     receive_timeout_s: float
 
 
-async def receive(request: Request, *, limits: Limits, ticket: Ticket) -> bytes:
-    """The body, inflated. Raises RefusedError, OverloadedError, ClientGoneError."""
+async def receive(request: Request, *, limits: Limits, ticket: Ticket, accepts: str) -> bytes:
+    """The body, inflated, of the media type `accepts`. Raises RefusedError, OverloadedError, ClientGoneError."""
     gzipped = _is_gzip(request)
-    _check_content_type(request)
+    _check_content_type(request, accepts=accepts)
     body = await _read(request, limits=limits, ticket=ticket)
     return _inflate(body, limits=limits, ticket=ticket) if gzipped else body
 
@@ -51,10 +51,10 @@ def _is_gzip(request: Request) -> bool:
     return encoding.endswith("gzip")
 
 
-def _check_content_type(request: Request) -> None:
-    # A page in a browser can post text or a form to this machine without asking; it cannot post JSON.
+def _check_content_type(request: Request, *, accepts: str) -> None:
+    # A page in a browser can post text or a form to this machine without asking; it cannot post JSON or protobuf.
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
+    if media_type != accepts:
         raise WrongContentTypeError
 
 

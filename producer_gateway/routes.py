@@ -1,7 +1,7 @@
 """The two ways in, `POST /v1/events` and `POST /v1/runs`: each receives, checks, publishes and answers within one deadline."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Final
 
@@ -53,9 +53,9 @@ class Ingest:
             raise LogUnavailableError(code=reason)
         return self._admission.admit()
 
-    async def receive(self, request: Request, ticket: Ticket) -> bytes:
+    async def receive(self, request: Request, ticket: Ticket, *, accepts: str = "application/json") -> bytes:
         """The request's body, inflated. Raises RefusedError, OverloadedError, ClientGoneError."""
-        body = await receive(request, limits=self._limits, ticket=ticket)
+        body = await receive(request, limits=self._limits, ticket=ticket, accepts=accepts)
         ticket.enter()
         self._metrics.body_bytes.inc(len(body))
         return body
@@ -67,6 +67,20 @@ class Ingest:
         if outcome.accepted == 0:
             raise UnprocessableError(field="events", code="nothing_accepted", rejected=_members(outcome.rejected))
         return outcome
+
+    async def publish_each(self, batches: Sequence[Checked], *, deadline: float) -> list[Outcome]:
+        """As `publish`, but what is not accepted is in the outcomes alone. Raises LogUnavailableError at the deadline."""
+        timeout_s = max(0.0, deadline - time.monotonic())
+        return await self._publisher.publish_each(batches, project=self.settings.project, timeout_s=timeout_s)
+
+    def count_spans(self, rejected: Sequence[Rejection], *, dropped: Mapping[str, int], left_out: Mapping[str, int]) -> None:
+        """Count what OTLP spans lost on their way to events: whole spans, values by rule, attributes by class of name."""
+        for rejection in rejected:
+            self._metrics.events_refused.labels(rejection.code).inc()
+        for rule, count in dropped.items():
+            self._metrics.values_dropped.labels(rule).inc(count)
+        for name_class, count in left_out.items():
+            self._metrics.attributes_dropped.labels(name_class).inc(count)
 
     def deadline(self) -> float:
         """When a request that begins now must be answered (monotonic, s)."""

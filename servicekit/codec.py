@@ -53,6 +53,11 @@ def encode_record(record: Record) -> bytes:
     return _ENCODER.encode(_plain(record))
 
 
+def struct_of(kind: type) -> Any:  # noqa: ANN401 - made at run time
+    """The class of this codec's own form of a contract class: what to build where building the dataclass costs too much."""
+    return _STRUCTS[kind]
+
+
 def _plain(record: Record) -> dict[str, object]:
     return {
         "v": record.v,

@@ -40,9 +40,9 @@ class WatchedTracer(AgentTracer):
         self._account = account
         account.tracers.append(self)
 
-    def start_run(self, *, metadata: Metadata | None = None) -> Run:
+    def start_run(self, *, metadata: Metadata | None = None, traceparent: str | None = None) -> Run:
         """Start a run, and note its id."""
-        run = super().start_run(metadata=metadata)
+        run = super().start_run(metadata=metadata, traceparent=traceparent)
         self._account.run_ids.append(run.run_id)
         return run
 

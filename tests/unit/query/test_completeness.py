@@ -38,6 +38,7 @@ RUN = Run(
         (replace(RUN, start_seen=False), Verdict(Completeness.LOST, 1, 5)),
         (replace(RUN, recorded_failure_count=0), Verdict(Completeness.LOST, 1, 5)),
         (replace(RUN, emitted=5), Verdict(Completeness.UNKNOWN, 0, 6)),
+        (replace(RUN, emitted=0), Verdict(Completeness.UNKNOWN, 0, 6)),
         (replace(RUN, ended_at=None, emitted=None), Verdict(Completeness.UNKNOWN, 0, 5)),
     ],
 )

@@ -1,0 +1,167 @@
+"""OTLP JSON bytes to spans. Members that stand in none of these structs are skipped by the parser and never become objects.
+
+OTLP's JSON is protobuf's with three changes: ids are hex, enums are numbers, unknown members are ignored. 64-bit integers
+come as strings or numbers.
+"""
+
+from binascii import Error, unhexlify
+from typing import Final
+
+import msgspec
+
+from producer_gateway.otlp.errors import NotOtlpError
+from producer_gateway.otlp.span import ITEMS_MAX, Decoded, Said, Span
+from producer_gateway.otlp.table import RESOURCE_ROWS, ROWS
+
+_STATUS_ERROR: Final = 2
+_EVENTS_MAX: Final = 128
+_DIGITS_MAX: Final = 20
+
+
+class _Camel(msgspec.Struct, rename="camel", gc=False):
+    """Members as OTLP's JSON spells them."""
+
+
+class _Item(_Camel):
+    string_value: str | None = None
+
+
+class _Array(_Camel):
+    values: list[_Item] | None = None
+
+
+class _Value(_Item):
+    bool_value: bool | None = None
+    int_value: int | str | None = None
+    double_value: float | str | None = None
+    array_value: _Array | None = None
+
+
+class _Attribute(_Camel):
+    key: str = ""
+    value: _Value | None = None
+
+
+class _Event(_Camel):
+    name: str = ""
+    attributes: list[_Attribute] | None = None
+
+
+class _Status(_Camel):
+    code: int | str = 0
+
+
+class _JsonSpan(_Camel):
+    trace_id: str = ""
+    span_id: str = ""
+    parent_span_id: str | None = None
+    flags: int | None = None
+    name: str = ""
+    start_time_unix_nano: int | str = 0
+    end_time_unix_nano: int | str = 0
+    status: _Status | None = None
+    attributes: list[_Attribute] | None = None
+    events: list[_Event] | None = None
+
+
+class _Scope(_Camel):
+    spans: list[_JsonSpan] | None = None
+
+
+class _Resource(_Camel):
+    attributes: list[_Attribute] | None = None
+
+
+class _ResourceSpans(_Camel):
+    resource: _Resource | None = None
+    scope_spans: list[_Scope] | None = None
+
+
+class _Request(_Camel):
+    resource_spans: list[_ResourceSpans] | None = None
+
+
+_DECODER: Final = msgspec.json.Decoder(_Request)
+
+
+def decode(body: bytes, *, spans_max: int) -> Decoded:
+    """Raises NotOtlpError, BodyTooLargeError."""
+    try:
+        request = _DECODER.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise NotOtlpError from None
+    decoded = Decoded(spans_max)
+    for resource_spans in request.resource_spans or ():
+        part = decoded.part(_resource(resource_spans.resource, decoded))
+        for scope in resource_spans.scope_spans or ():
+            decoded.announce_spans(len(scope.spans or ()))
+            part.spans.extend([_span(span, decoded) for span in scope.spans or ()])
+    return decoded
+
+
+def _span(span: _JsonSpan, decoded: Decoded) -> Span:
+    failed = span.status is not None and span.status.code in {_STATUS_ERROR, "STATUS_CODE_ERROR"}
+    said: dict[str, object] = {}
+    attributes = span.attributes or ()
+    decoded.announce_attributes(len(attributes))
+    for attribute in attributes:
+        if attribute.key in ROWS:
+            said[attribute.key] = _value(attribute.value)
+        else:
+            decoded.leave_out(attribute.key, said)
+    return Span(
+        _id(span.trace_id),
+        _id(span.span_id),
+        _id(span.parent_span_id or ""),
+        span.flags or 0,
+        span.name,
+        _integer(span.start_time_unix_nano) or 0,
+        _integer(span.end_time_unix_nano) or 0,
+        failed,
+        _exception_type(span.events or [], decoded) if failed else None,
+        said,
+    )
+
+
+def _resource(resource: _Resource | None, decoded: Decoded) -> Said:
+    attributes = (resource.attributes if resource is not None else None) or ()
+    decoded.announce_attributes(len(attributes))
+    return {each.key: _value(each.value) for each in attributes if each.key in RESOURCE_ROWS}
+
+
+def _value(value: _Value | None) -> object:
+    if value is None:
+        return None
+    if value.int_value is not None:
+        return _integer(value.int_value)
+    if value.array_value is not None:
+        return tuple(each.string_value or "" for each in (value.array_value.values or ())[:ITEMS_MAX])
+    for scalar in (value.string_value, value.bool_value):
+        if scalar is not None:
+            return scalar
+    return value.double_value if isinstance(value.double_value, float) else None
+
+
+def _integer(value: int | str) -> int | None:
+    if isinstance(value, int):
+        return value
+    digits = value.removeprefix("-")
+    return int(value) if len(digits) <= _DIGITS_MAX and digits.isascii() and digits.isdigit() else None
+
+
+def _id(digits: str) -> bytes:
+    """Bytes of an id; a single byte, which no id is, where it is not hex."""
+    try:
+        return unhexlify(digits) if digits.isascii() else b"?"
+    except (Error, ValueError):
+        return b"?"
+
+
+def _exception_type(events: list[_Event], decoded: Decoded) -> str | None:
+    """Of the last exception: earlier ones were handled."""
+    for event in reversed(events[-_EVENTS_MAX:]):
+        if event.name == "exception":
+            decoded.announce_attributes(len(event.attributes or ()))
+            attributes = (each for each in event.attributes or () if each.key == "exception.type")
+            return next((each.value.string_value for each in attributes if each.value is not None), None)
+    return None

@@ -1,0 +1,72 @@
+"""`POST /v1/traces`: OTLP/HTTP by the same path as the other routes, and OTLP's own answers."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from producer_gateway.answer_errors import render_with
+from producer_gateway.errors import WrongContentTypeError
+from producer_gateway.otlp import answer, decode_json, decode_protobuf
+from producer_gateway.otlp.answer import Encoding
+from producer_gateway.otlp.span import Decoded
+from producer_gateway.otlp.trace import to_events
+from producer_gateway.routes import Ingest
+
+_DECODERS: Final[Mapping[Encoding, Callable[..., Decoded]]] = {
+    Encoding.PROTOBUF: decode_protobuf.decode,
+    Encoding.JSON: decode_json.decode,
+}
+_MEDIA: Final[dict[str, Any]] = {
+    Encoding.PROTOBUF: {"schema": {"type": "string", "format": "binary"}},
+    Encoding.JSON: {"schema": {"type": "object"}},
+}
+_SENTENCES: Final = {
+    200: "ExportTraceServiceResponse, once every span that is not counted as rejected is durable.",
+    400: "google.rpc.Status: the body is not an ExportTraceServiceRequest, or not gzip though it says so.",
+    408: "google.rpc.Status: the body did not arrive in time.",
+    413: "google.rpc.Status: the body, what it inflates to, or the number of spans is too large.",
+    415: "google.rpc.Status: neither protobuf nor JSON, or an encoding other than one layer of gzip.",
+    503: "google.rpc.Status: not durable, or not known to be; send the same again after Retry-After seconds.",
+}
+
+
+def otlp_router(ingest: Ingest) -> APIRouter:
+    """The route that the app includes."""
+    router = APIRouter(prefix="/v1", tags=["ingest"])
+
+    @router.post(
+        "/traces",
+        summary="Spans from any OpenTelemetry exporter (OTLP/HTTP)",
+        responses={status: {"description": text, "content": _MEDIA} for status, text in _SENTENCES.items()},
+        openapi_extra={"requestBody": {"required": True, "content": _MEDIA}},
+    )
+    async def post_traces(request: Request) -> Response:
+        """Answers 200 once every accepted span is durable. Spans become runs and steps; their content is never read."""
+        deadline = ingest.deadline()
+        encoding = _encoding(request)
+        with ingest.admit() as ticket:
+            body = await ingest.receive(request, ticket, accepts=encoding)
+            decoded = _DECODERS[encoding](body, spans_max=ingest.settings.events_max)
+            traces = to_events(decoded)
+            outcomes = await ingest.publish_each(traces.checked, deadline=deadline)
+        ingest.count_spans(traces.rejected, dropped=traces.dropped, left_out=decoded.left_out)
+        rejected = {each.index: each for each in (*traces.rejected, *(each for outcome in outcomes for each in outcome.rejected))}
+        reasons = Counter(f"{each.field or 'span'} {each.code}" for each in rejected.values())
+        return answer.exported(encoding, rejected=len(rejected), reasons=reasons)
+
+    return router
+
+
+def _encoding(request: Request) -> Encoding:
+    """The request's encoding, in which errors are answered from here on. Raises WrongContentTypeError."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    known = {str(each): each for each in Encoding}
+    encoding = known.get(media_type, Encoding.JSON)
+    render_with(request, partial(answer.refused, encoding))
+    if media_type not in known:
+        raise WrongContentTypeError
+    return encoding

@@ -1,0 +1,102 @@
+"""What decoding leaves of a request: spans with the attributes that the mapping names. Nothing else of it is kept, or read.
+
+Attributes that are not in the table are counted by the class of their name, never by name or value.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, cast
+
+from producer_gateway.errors import BodyTooLargeError
+from producer_gateway.otlp.table import DOCUMENTS
+
+Said = Mapping[str, object]
+"""Attributes of the table by name: str, bool, int, float, or a tuple of str. None stands for any other type."""
+CLASSES: Final = frozenset(
+    {
+        *("gen_ai", "llm", "openinference", "traceloop", "input", "output", "message", "tool", "retrieval", "embedding"),
+        *("reranker", "agent", "session", "user", "metadata", "tag", "graph", "mcp", "http", "url", "net", "server", "client"),
+        *("network", "db", "rpc", "messaging", "code", "thread", "service", "telemetry", "process", "host", "os", "k8s"),
+        *("container", "cloud", "deployment", "exception", "error", "otel", "langgraph", "logfire"),
+    }
+)
+"""First segments of well-known attribute names; every other name counts as `other`."""
+OTHER_CLASS: Final = "other"
+_DOCUMENT: Final = re.compile(r"retrieval\.documents\.([0-9]{1,6})\.")
+_ENVELOPES_FACTOR: Final = 3
+"""A resource and a scope for each span is the most that makes sense."""
+ATTRIBUTES_PER_SPAN: Final = 64
+"""On average, in a request of the largest size; the SDKs' own limit for one span is 128."""
+ITEMS_MAX: Final = 16
+"""Items of an array attribute that are looked at."""
+
+
+class Span(NamedTuple):
+    """One span. Ids are bytes of any length, times are nanoseconds of any size: nothing has been checked yet."""
+
+    trace_id: bytes
+    span_id: bytes
+    parent_id: bytes
+    flags: int
+    name: str
+    """Compared with known names, never stored."""
+    start_ns: int
+    end_ns: int
+    failed: bool
+    exception_type: str | None
+    said: Said
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The spans of one resource."""
+
+    resource: Said
+    spans: list[Span]
+
+
+@dataclass(slots=True)
+class Decoded:
+    """A request's parts. `spans_max` bounds spans, and resources and scopes as well: empty ones cost time too."""
+
+    spans_max: int
+    parts: list[Part] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+    spans: int = 0
+    seen: int = 0
+    attributes: int = 0
+
+    def part(self, resource: Said) -> Part:
+        """A new part, for spans to be added to. Raises BodyTooLargeError."""
+        self.announce(1)
+        part = Part(resource, [])
+        self.parts.append(part)
+        return part
+
+    def announce(self, count: int) -> None:
+        """Say that so many spans or scopes follow, before any is decoded. Raises BodyTooLargeError."""
+        self.seen += count
+        if self.seen > _ENVELOPES_FACTOR * self.spans_max:
+            raise BodyTooLargeError(code="too_many_spans")
+
+    def announce_spans(self, count: int) -> None:
+        """As `announce`, for the spans of a scope, which are bounded by themselves too. Raises BodyTooLargeError."""
+        self.spans += count
+        self.announce(1 + count)
+        if self.spans > self.spans_max:
+            raise BodyTooLargeError(code="too_many_spans")
+
+    def announce_attributes(self, count: int) -> None:
+        """Say that so many attributes follow, before any is looked at. Raises BodyTooLargeError."""
+        self.attributes += count
+        if self.attributes > ATTRIBUTES_PER_SPAN * self.spans_max:
+            raise BodyTooLargeError(code="too_many_attributes")
+
+    def leave_out(self, name: str, said: dict[str, object]) -> None:
+        """An attribute that is not in the table. A document's leaves its number behind, as what was found so far."""
+        segment = name.partition(".")[0]
+        self.left_out[segment if segment in CLASSES else OTHER_CLASS] += 1
+        if segment == "retrieval" and (numbered := _DOCUMENT.match(name)) is not None:
+            said[DOCUMENTS] = max(int(numbered[1]) + 1, cast("int", said.get(DOCUMENTS, 0)))

@@ -1,0 +1,51 @@
+"""The OpenTelemetry SDK and its exporter, unchanged, against a gateway on a socket."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from threading import Thread
+
+import pytest
+import uvicorn
+from opentelemetry.exporter.otlp.proto.http import Compression
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+from producer_gateway.app import create_app
+from producer_gateway.settings import GatewaySettings
+from producer_gateway.testing import MemoryRecordLog
+from tests.unit.gateway.batches import Records
+
+
+@contextmanager
+def served(log: MemoryRecordLog) -> Iterator[str]:
+    """The gateway's address."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        config = uvicorn.Config(create_app(GatewaySettings(), log), log_config=None, lifespan="on", ws="none")
+        server = uvicorn.Server(config)
+        thread = Thread(target=lambda: asyncio.run(server.serve([listener])))
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.should_exit = True
+        thread.join(10)
+
+
+@pytest.mark.parametrize("compression", [Compression.NoCompression, Compression.Gzip])
+def test_the_real_exporter(log: MemoryRecordLog, records: Records, compression: Compression) -> None:
+    """Given nothing but the address, it delivers a run with its steps under the trace's id, and is content with the answer."""
+    with served(log) as address:
+        provider = TracerProvider(resource=Resource({"service.name": "support agent"}))
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(f"{address}/v1/traces", compression=compression)))
+        tracer = provider.get_tracer("test")
+        with tracer.start_as_current_span("a whole sentence") as root:
+            with tracer.start_as_current_span("search", attributes={"openinference.span.kind": "TOOL", "tool.name": "search"}):
+                pass
+            trace_id = f"{root.get_span_context().trace_id:032x}"
+        provider.shutdown()
+    (record,) = records()
+    assert record["producer"]["agent"] == "support-agent"
+    assert [event["type"] for event in record["events"]] == ["step_finished", "run_started", "run_finished"]
+    assert {event["run_id"].replace("-", "") for event in record["events"]} == {trace_id}

@@ -1,0 +1,217 @@
+"""`POST /v1/traces`: what is accepted, what is answered, and what lies in the log afterwards."""
+
+import gzip
+import json
+
+import httpx
+import pytest
+from google.rpc.status_pb2 import Status
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+from producer_gateway.metrics import Metrics
+from producer_gateway.testing import MemoryRecordLog
+from servicekit import codec
+from tests.unit.gateway.batches import Gateway, Records
+from tests.unit.gateway.otlp import spans as make
+from tests.unit.gateway.otlp.spans import CHILD, LEAF, PROTOBUF, ROOT, RUN, START_US
+
+pytestmark = pytest.mark.anyio
+CHAT = {
+    "gen_ai.operation.name": "chat",
+    "gen_ai.request.model": "gemini-2@001",
+    "gen_ai.usage.input_tokens": 12,
+    "gen_ai.response.finish_reasons": ["stop"],
+    "gen_ai.prompt": "free text",
+}
+AGENT = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "Refund Agent"}
+TRACE = (make.span(CHILD, ROOT, said=CHAT), make.span(ROOT, said=AGENT))
+
+
+def _nested(value: bytes, *tags: str) -> bytes:
+    """`value` as a field of a field: protobuf tags in hex, from the inside out."""
+    for tag in tags:
+        value = bytes.fromhex(tag) + make.length(value) + value
+    return value
+
+
+async def _post(client: httpx.AsyncClient, body: bytes, **headers: str) -> httpx.Response:
+    return await client.post("/v1/traces", content=body, headers=PROTOBUF | headers)
+
+
+async def test_a_trace_becomes_a_run(client: httpx.AsyncClient, records: Records) -> None:
+    """The root starts and ends the run, each other span is a step, all in one record under the trace's id."""
+    answer = await _post(client, make.protobuf(make.request(*TRACE)))
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["content-type"] == "application/x-protobuf"
+    (record,) = records()
+    assert record["producer"] == {
+        "id": "otlp",
+        "agent": "Refund-Agent",
+        "agent_version": "1.4.2",
+        "sdk": "otel-unknown-unknown",
+    }
+    assert record["events"] == [
+        {
+            "type": "step_finished",
+            "run_id": RUN,
+            "seq": 0,
+            "step_id": CHILD,
+            "kind": "respond",
+            "name": "chat",
+            "started_at": START_US,
+            "duration_us": 2000,
+            "status": "ok",
+            "parent_step_id": ROOT,
+            "metadata": {"model": "gemini-2:001", "input_tokens": 12, "finish_reason": "stop"},
+        },
+        {"type": "run_started", "run_id": RUN, "seq": 0, "started_at": START_US},
+        {"type": "run_finished", "run_id": RUN, "seq": 0, "ended_at": START_US + 2000, "status": "success", "emitted": 0},
+    ]
+
+
+async def test_json_gives_the_same_records(client: httpx.AsyncClient, log: MemoryRecordLog) -> None:
+    """JSON, protobuf, gzip of either and a second export of the same spans give equal records."""
+    bodies = make.as_json(*TRACE), make.protobuf(make.request(*TRACE))
+    for body, media in zip(bodies, ("application/json", "application/x-protobuf"), strict=True):
+        for encoding, sent in (("identity", body), ("gzip", gzip.compress(body)), ("identity", body)):
+            headers = {"content-type": media, "content-encoding": encoding}
+            answer = await client.post("/v1/traces", content=sent, headers=headers)
+            assert (answer.status_code, answer.headers["content-type"]) == (200, media)
+    assert answer.status_code == 200
+    assert len(log.messages) == 6
+    assert len(set(log.messages)) == 1
+
+
+async def test_full_success_in_json(client: httpx.AsyncClient) -> None:
+    """`partialSuccess` is unset when every span was taken, also when there was none."""
+    for body in (make.as_json(*TRACE), b"{}", b'{"resourceSpans":[]}', make.as_json()):
+        answer = await client.post("/v1/traces", content=body)
+        assert (answer.status_code, answer.json()) == (200, {})
+
+
+async def test_a_record_a_run(client: httpx.AsyncClient, log: MemoryRecordLog) -> None:
+    """Spans of several traces in one request lie in one record each."""
+    other = make.TRACE[::-1]
+    spans = [make.span(CHILD, ROOT), make.span(CHILD, ROOT, traceId=other), make.span(), make.span(traceId=other)]
+    await client.post("/v1/traces", content=make.as_json(*spans))
+    assert len(log.messages) == len({message.key for message in log.messages}) == 2
+
+
+async def test_partial_success(client: httpx.AsyncClient, records: Records, metrics: Metrics) -> None:
+    """Spans that the contract cannot hold are counted by field and rule; the others are durable."""
+    bad = [
+        make.span(traceId="00" * 16),
+        make.span("0" * 16),
+        make.span(CHILD, CHILD),
+        make.span(CHILD, ROOT, startTimeUnixNano="1"),
+    ]
+    body = make.request(*bad, *TRACE)
+    reason = "parent_span_id step_id: 1, span_id step_id: 1, start_time_unix_nano range: 1, trace_id run_id: 1"
+    answer = await client.post("/v1/traces", content=json.dumps(body).encode())
+    assert answer.json() == {"partialSuccess": {"rejectedSpans": "4", "errorMessage": reason}}
+    answer = await _post(client, make.protobuf(body))
+    partial = ExportTraceServiceResponse.FromString(answer.content).partial_success
+    assert (answer.status_code, partial.rejected_spans, partial.error_message) == (200, 4, reason)
+    assert [len(record["events"]) for record in records()] == [3, 3]
+    refused = metrics.registry.get_sample_value("agenttracer_gateway_events_refused_total", {"reason": "step_id"})
+    assert refused == 4
+
+
+async def test_a_record_that_the_log_refuses(client: httpx.AsyncClient, log: MemoryRecordLog) -> None:
+    """Spans of a record that can never be durable are rejected as spans, however many events they became."""
+    log._message_max_bytes = 10
+    answer = await client.post("/v1/traces", content=make.as_json(*TRACE))
+    assert answer.json()["partialSuccess"] == {"rejectedSpans": "2", "errorMessage": "span record_too_large: 2"}
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "code"),
+    [
+        (b"\x00", {}, 400, "protobuf"),
+        (b"\x0a\xff\xff\xff\xff\x7f", {}, 400, "protobuf"),
+        (b"no gzip", {"content-encoding": "gzip"}, 400, "compression"),
+        (b"", {"content-encoding": "zstd"}, 415, "content_encoding"),
+        (b"[", {"content-type": "application/json"}, 400, "otlp_json"),
+        (b'{"resourceSpans":7}', {"content-type": "application/json; charset=utf-8"}, 400, "otlp_json"),
+        (b'{"a":' * 100_000, {"content-type": "application/json"}, 400, "otlp_json"),
+        (b"{}", {"content-type": "text/plain"}, 415, "content_type"),
+        (b"x" * (1024 * 1024 + 1), {}, 413, "body_too_large"),
+    ],
+)
+async def test_refusals(client: httpx.AsyncClient, body: bytes, headers: dict[str, str], status: int, code: str) -> None:
+    """What cannot be read is refused with a google.rpc.Status in the request's encoding, and never to be tried again."""
+    answer = await _post(client, body, **headers)
+    assert answer.status_code == status
+    assert "retry-after" not in answer.headers
+    if answer.headers["content-type"] == "application/json":
+        assert answer.json()["code"] == 3
+        assert answer.json()["message"].startswith(f"{code}: ")
+    else:
+        said = Status.FromString(answer.content)
+        assert said.code == 3
+        assert said.message.startswith(f"{code}: ")
+
+
+async def test_too_many_spans(gateway: Gateway, log: MemoryRecordLog) -> None:
+    """The limit on events in a request holds for spans."""
+    async with gateway(events_max=2) as client:
+        answer = await client.post("/v1/traces", content=make.as_json(*[make.span()] * 3))
+    assert (answer.status_code, answer.json()["message"].partition(":")[0], log.messages) == (413, "too_many_spans", [])
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"\x0a\x00" * 500_000, "too_many_spans"),
+        (_nested(b"\x12\x00" * 500_000, "0a"), "too_many_spans"),
+        (_nested(b"\x12\x00" * 500_000, "12", "0a"), "too_many_spans"),
+        (_nested(b"\x4a\x00" * 500_000, "12", "12", "0a"), "too_many_attributes"),
+        (_nested(b"\x0a\x00" * 500_000, "0a", "0a"), "too_many_attributes"),
+        (
+            _nested(b"\x7a\x02\x18\x02" + _nested(b"\x12\x09exception" + b"\x1a\x00" * 500_000, "5a"), "12", "12", "0a"),
+            "too_many_attributes",
+        ),
+    ],
+    ids=["resources", "scopes", "spans", "attributes", "resource attributes", "event attributes"],
+)
+async def test_swarms(client: httpx.AsyncClient, body: bytes, code: str) -> None:
+    """Half a million empty messages of any kind are refused before they are looked at."""
+    answer = await _post(client, body)
+    assert (answer.status_code, Status.FromString(answer.content).message.partition(":")[0]) == (413, code)
+
+
+async def test_the_document_describes_the_route(client: httpx.AsyncClient) -> None:
+    """Both encodings and every status stand in the OpenAPI document."""
+    route = (await client.get("/openapi.json")).json()["paths"]["/v1/traces"]["post"]
+    assert route["requestBody"]["content"].keys() == {"application/x-protobuf", "application/json"}
+    assert {"200", "400", "408", "413", "415", "503"} <= route["responses"].keys()
+
+
+@pytest.mark.parametrize("fault", ["stopped", "stalled"])
+async def test_unavailable(gateway: Gateway, log: MemoryRecordLog, fault: str) -> None:
+    """Without the log's acknowledgement the answer is a retryable 503 with Retry-After, never a 200."""
+    setattr(log, fault, True)
+    async with gateway(request_deadline_s=0.2, receive_timeout_s=0.1) as client:
+        answer = await _post(client, make.protobuf(make.request(*TRACE)))
+    assert (answer.status_code, Status.FromString(answer.content).code) == (503, 14)
+    assert int(answer.headers["retry-after"]) >= 1
+
+
+async def test_an_unexpected_error_in_the_requests_encoding(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even a bug of ours is answered as a Status."""
+    monkeypatch.setattr(codec, "encode_record", None)
+    answer = await _post(client, make.protobuf(make.request(*TRACE)))
+    assert (answer.status_code, Status.FromString(answer.content).code) == (500, 13)
+
+
+async def test_what_was_left_out_is_counted_by_class(client: httpx.AsyncClient, metrics: Metrics) -> None:
+    """Attributes outside the table count under the first segment of a known name, or `other`; misfits under their rule."""
+    said = {"gen_ai.prompt": "a b", "x.secret": 1, "secret": 2, "gen_ai.tool.name": "a b", "llm.model_name": "a b"}
+    await client.post("/v1/traces", content=make.as_json(make.span(LEAF, ROOT, said=said)))
+    count = metrics.registry.get_sample_value
+    dropped = {
+        name: count("agenttracer_gateway_otlp_attributes_dropped_total", {"name_class": name}) for name in ("gen_ai", "other")
+    }
+    assert dropped == {"gen_ai": 1, "other": 2}
+    assert count("agenttracer_gateway_values_dropped_total", {"rule": "name"}) == 1
+    assert count("agenttracer_gateway_values_dropped_total", {"rule": "metadata_value"}) == 1
