@@ -1,6 +1,8 @@
 """See what your AI agents do in production, without storing what they read or wrote."""
 
 from agenttracer._counters import FlushResult, Stats
+from agenttracer._current import current_run, current_step
+from agenttracer._decorators import carry, traced_step
 from agenttracer._run import Run
 from agenttracer._step import Step
 from agenttracer._tracer import AgentTracer
@@ -18,4 +20,8 @@ __all__ = [
     "Step",
     "UsageError",
     "__version__",
+    "carry",
+    "current_run",
+    "current_step",
+    "traced_step",
 ]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from agenttracer.wire.envelope import VERSION, Producer
+from agenttracer.wire.envelope import VERSION
 from agenttracer.wire.events import Event, EventsDropped, RunHeartbeat
 from agenttracer.wire.writer import to_json
 
@@ -47,7 +47,7 @@ def packed(parcels: Iterable[Parcel], *, max_events: int) -> Iterator[list[Parce
         yield lot
 
 
-def body_of(parcels: Sequence[Parcel], *, producer: Producer) -> bytes:
+def body_of(parcels: Sequence[Parcel], *, producer: bytes) -> bytes:
     """The body of `POST /v1/events`: `envelope.Batch` as JSON, put together from what is encoded already."""
     events = b",".join(parcel.payload for parcel in parcels)
-    return b'{"v":"%s","producer":%s,"events":[%s]}' % (VERSION.encode(), to_json(producer), events)
+    return b'{"v":"%s","producer":%s,"events":[%s]}' % (VERSION.encode(), producer, events)

@@ -32,6 +32,13 @@ def _flag(value: object) -> bool:
     return text in _TRUE
 
 
+def _directory(value: object) -> str:
+    path = os.fspath(value)  # type: ignore[call-overload]  # raises TypeError for what is no path
+    if not isinstance(path, str) or not os.path.isabs(path) or "\0" in path:  # noqa: PTH117 - pathlib costs milliseconds at import
+        raise ValueError
+    return path
+
+
 def _secret(value: object) -> str:
     text = str(value)
     if not text.isascii() or not text.isprintable() or " " in text:
@@ -66,6 +73,13 @@ def _count(low: int, high: int) -> _Parse:
     return parse
 
 
+def _share(value: object) -> float:
+    share = float(str(value))
+    if not 0.0 <= share <= 1.0:
+        raise ValueError
+    return share
+
+
 def _setting(default: Any, parse: _Parse, rule: str, *, shown: bool = True) -> Any:  # noqa: ANN401 - what dataclasses.field is
     return field(default=default, repr=shown, metadata={"parse": parse, "rule": rule})
 
@@ -83,6 +97,8 @@ class Config:
     """For tests: what would be counted is raised."""
     fingerprint_key: bytes | None = _setting(None, _key, "must not be empty", shown=False)
     """Without it failure messages leave only their length."""
+    sample_rate: float = _setting(1.0, _share, "must be from 0 to 1")
+    """Everything: leaving runs out is a choice."""
     flush_interval_s: float = _setting(0.5, _seconds(0.01, 60), "must be from 0.01 to 60")
     """Long enough to share a request among a busy second, short enough to look live."""
     batch_max_events: int = _setting(1_000, _count(1, 4_000), "must be from 1 to 4000")
@@ -93,6 +109,10 @@ class Config:
     """Estimated memory, for steps with much metadata."""
     heartbeat_interval_s: float = _setting(60.0, _seconds(0.1, 86_400), "must be from 0.1 to 86400")
     """One small event a minute for a run that takes long."""
+    spool_dir: str | None = _setting(None, _directory, "must be an absolute path")
+    """Off: writing to disk is the agent team's decision."""
+    spool_max_bytes: int = _setting(64 * 1024 * 1024, _count(1024 * 1024, 2**40), "must be at least 1048576")
+    """Of all processes that use the directory: about 200,000 events."""
     abandon_after_s: int | None = _setting(None, _count(1, 31 * 86_400), "must be from 1 to 2678400")
     """Left to the store unless set."""
     connect_timeout_s: float = _setting(2.0, _seconds(0.01, 60), "must be from 0.01 to 60")
@@ -100,6 +120,8 @@ class Config:
     """From connecting to the last byte of the answer; the gateway's own deadline is 5."""
     exit_timeout_s: float = _setting(2.0, _seconds(0, 600), "must be from 0 to 600")
     """What the end of a process may wait for its telemetry, for all tracers together."""
+    flush_on_sigterm: bool = _setting(True, _flag, "must be true or false")  # noqa: FBT003 - a default, not a call's flag
+    """A process that SIGTERM ends runs no exit hooks. Where the program handles the signal itself, nothing is done."""
 
 
 def load(arguments: Mapping[str, object], *, environ: Mapping[str, str] = os.environ) -> Config:

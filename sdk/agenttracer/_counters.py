@@ -3,20 +3,21 @@
 import threading
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from agenttracer.wire.vocabulary import DropReason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stats:
+class Stats(NamedTuple):
     """One moment of a tracer. `emitted = accepted + sum(dropped) + pending`, always; events are those with a `seq`."""
 
     emitted: int
     accepted: int
     """Taken over by the gateway, which answers only when they are durable."""
     pending: int
-    """Queued or being sent."""
+    """Queued, in the spool, or being sent."""
+    spooled: int
+    """Those of `pending` that are on disk: a later process sends them if this one cannot."""
     dropped: Mapping[DropReason, int]
     misfits: Mapping[str, int]
     """Values left out or replaced because they did not fit the contract, by rule. Their events were kept."""
@@ -25,12 +26,19 @@ class Stats:
     misuses: int
     """Calls in an order that means nothing, such as metadata for a step that has ended; they changed nothing."""
     sender_restarts: int
+    sampled_out: int
+    """Events of runs that sampling left out; they are in no other figure."""
     unreported_drops: int
     """Drops of so many different runs that the gateway could not be told which; contained in `dropped`."""
+    adopted: int = 0
+    """Events that earlier processes left in the spool and this one delivered; in no other figure, like the following."""
+    adopted_lost: int = 0
+    """Events of earlier processes that were refused, or torn or damaged on disk."""
+    spool_failures: int = 0
+    """Times that the disk failed the spool. After the first it takes nothing more."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FlushResult:
+class FlushResult(NamedTuple):
     """What came of a flush. `complete`: every event emitted before the call is accepted or dropped, none waits."""
 
     complete: bool

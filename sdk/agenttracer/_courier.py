@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Protocol
 
 from agenttracer import _warn
 from agenttracer._batch import Parcel, body_of
@@ -10,9 +11,7 @@ from agenttracer._counters import Counters
 from agenttracer._ids import random_below
 from agenttracer._losses import Losses
 from agenttracer._patience import Patience
-from agenttracer._queue import Queue
 from agenttracer._verdict import Action, Verdict, judge
-from agenttracer.wire.envelope import Producer
 from agenttracer.wire.events import EventsDropped
 from agenttracer.wire.vocabulary import DropReason
 
@@ -30,43 +29,61 @@ def backoff_s(failures: int) -> float:
     return random_below() * min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0 ** min(failures, 16))
 
 
+class Account(Protocol):
+    """Whose events they are: the queue's, or a dead process's."""
+
+    def accept(self, count: int) -> None:
+        """`count` events have arrived."""
+
+    def drop(self, run_id: str, reason: DropReason) -> None:
+        """One event is given up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lot:
+    """What goes into one request, of which producer (its JSON), and who accounts for it."""
+
+    parcels: Sequence[Parcel]
+    producer: bytes
+    account: Account
+
+
 class Courier:
-    """Used by the sender's thread only."""
+    """Used by the sender's thread only.
+
+    A lot stays in its hands until every event of it is accounted for, also when the thread dies: the next one `finish`es.
+    """
 
     def __init__(
         self,
         *,
         connect: "Callable[[], Transport]",
-        producer: Producer,
-        queue: Queue,
         losses: Losses,
         patience: Patience,
         counters: Counters,
     ) -> None:
         self._connect = connect
         self._transport: Transport | None = None
-        self._producer = producer
-        self._queue = queue
+        self._open: list[Lot] = []
         self._losses = losses
         self._patience = patience
         self._counters = counters
         self._paused_until = 0.0
 
     @property
-    def agent(self) -> str:
-        """The agent's name as it is sent."""
-        return self._producer.agent
-
-    @property
     def paused(self) -> bool:
         """Whether the gateway refused our key and is left alone for a while."""
         return time.monotonic() < self._paused_until
 
-    def deliver(self, parcels: Sequence[Parcel]) -> bool:
+    def deliver(self, *lots: Lot) -> bool:
         """Send until accepted or dropped. False when the end of the process came first: then the rest stays in flight."""
-        open_lots = [parcels]
-        while open_lots:
-            lot = open_lots.pop()
+        self._open += reversed(lots)
+        return self.finish()
+
+    def finish(self) -> bool:
+        """Deliver what is still in hand."""
+        while self._open:
+            lot = self._open[-1]
             try:
                 verdict = self._send(lot)
             except Exception:  # noqa: BLE001 - a bug of ours must not stop the thread; its events are accounted for
@@ -74,18 +91,19 @@ class Courier:
                 verdict = Verdict(Action.DROP, reason=DropReason.INTERNAL)
             if verdict is None:
                 return False
-            if verdict.action is Action.SPLIT and len(lot) > 1:
-                middle = len(lot) // 2
-                open_lots += [lot[middle:], lot[:middle]]
+            self._open.pop()
+            if verdict.action is Action.SPLIT and len(lot.parcels) > 1:
+                middle = len(lot.parcels) // 2
+                self._open += [replace(lot, parcels=half) for half in (lot.parcels[middle:], lot.parcels[:middle])]
             elif verdict.action is Action.DONE:
                 self._accept(lot, refused=set(verdict.refused))
             else:
                 self._give_up(lot, verdict)
         return True
 
-    def _send(self, lot: Sequence[Parcel]) -> Verdict | None:
+    def _send(self, lot: Lot) -> Verdict | None:
         """The gateway's final word on a lot, after as many attempts as it takes; None when there is no time for more."""
-        body = body_of(lot, producer=self._producer)
+        body = body_of(lot.parcels, producer=lot.producer)
         failures = 0
         while (left_s := self._patience.left_s()) != 0:
             if self.paused:
@@ -100,24 +118,24 @@ class Courier:
                 return None
         return None
 
-    def _accept(self, lot: Sequence[Parcel], *, refused: set[int]) -> None:
-        for index, parcel in enumerate(lot):
+    def _accept(self, lot: Lot, *, refused: set[int]) -> None:
+        for index, parcel in enumerate(lot.parcels):
             if parcel.counted and index in refused:
-                self._queue.drop(parcel.run_id, DropReason.REFUSED)
+                lot.account.drop(parcel.run_id, DropReason.REFUSED)
         self._losses.told(_reports(lot))
-        self._queue.accept(sum(parcel.counted for index, parcel in enumerate(lot) if index not in refused))
+        lot.account.accept(sum(parcel.counted for index, parcel in enumerate(lot.parcels) if index not in refused))
 
-    def _give_up(self, lot: Sequence[Parcel], verdict: Verdict) -> None:
+    def _give_up(self, lot: Lot, verdict: Verdict) -> None:
         if verdict.action is Action.PAUSE and not self.paused:
             self._paused_until = time.monotonic() + PAUSE_S
             _warn.once("unauthorized", "the gateway refuses the API key; nothing is sent for 5 minutes")
         elif verdict.reason is DropReason.REFUSED:
             _warn.once("refused", "the gateway refuses what is sent; is api_url right? AgentTracer.stats().dropped counts it")
-        for parcel in lot:
+        for parcel in lot.parcels:
             if parcel.counted:
-                self._queue.drop(parcel.run_id, verdict.reason)
+                lot.account.drop(parcel.run_id, verdict.reason)
         # Reports that were refused all by themselves are not told again: that would go on for ever.
-        after = self._losses.tell_again if any(parcel.counted for parcel in lot) else self._losses.told
+        after = self._losses.tell_again if any(parcel.counted for parcel in lot.parcels) else self._losses.told
         after(_reports(lot))
 
     def close(self) -> None:
@@ -126,5 +144,5 @@ class Courier:
             self._transport.close()
 
 
-def _reports(lot: Sequence[Parcel]) -> list[EventsDropped]:
-    return [parcel.report for parcel in lot if parcel.report is not None]
+def _reports(lot: Lot) -> list[EventsDropped]:
+    return [parcel.report for parcel in lot.parcels if parcel.report is not None]

@@ -13,6 +13,18 @@ CURRENT: Final[ContextVar["Run | Step | None"]] = ContextVar("agenttracer_curren
 ScopeToken = Token["Run | Step | None"]
 
 
+def current_run() -> "Run | None":
+    """The run that the calling code is in, or None."""
+    scope = CURRENT.get()
+    return None if scope is None else scope.run
+
+
+def current_step() -> "Step | None":
+    """The innermost step that the calling code is in, or None."""
+    scope = CURRENT.get()
+    return None if scope is None or scope is scope.run else scope  # type: ignore[return-value]  # not its own run: a step
+
+
 def step_within(run: "Run") -> "Step | None":
     """The innermost step of `run` that this context is in. Scopes of other runs that were opened in between are looked past."""
     scope = CURRENT.get()

@@ -1,30 +1,20 @@
 """Drafts: what the agent's thread leaves in the queue, unchecked and cheap, and how the sender's thread makes events of them.
 
-A draft holds plain values only: never an exception, a message, or an object of the agent's.
+A draft holds plain values only: never an exception, a message, or an object of the agent's. The contract's events are needed
+only where they are built: importing this module does not load them, so that `import agenttracer` stays cheap.
 """
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from agenttracer._fit import Fit
 from agenttracer._ids import step_id
-from agenttracer.wire.events import (
-    COUNT_MAX,
-    DURATION_MAX_US,
-    RUN_SCOPE_ID,
-    TIME_MAX_US,
-    TIME_MIN_US,
-    Event,
-    Evidence,
-    FailureRecorded,
-    MetadataValue,
-    RunFinished,
-    RunStarted,
-    StepFinished,
-)
+from agenttracer.wire.metadata import MetadataValue
 from agenttracer.wire.vocabulary import FailureType, RunEnd, StepKind, StepStatus
+
+if TYPE_CHECKING:
+    from agenttracer._fit import Fit
+    from agenttracer.wire.events import Event, Evidence, FailureRecorded, RunFinished, RunStarted, StepFinished
 
 MetadataInput = Mapping[str, MetadataValue]
 
@@ -41,8 +31,10 @@ class RunHead:
 
     def at_us(self, moment_ns: int) -> int:
         """Wall clock microseconds at a reading of the monotonic clock, so that a stepping wall clock cannot reorder a run."""
+        from agenttracer.wire import events  # noqa: PLC0415 - see the module's opening
+
         moment = self.started_us + (moment_ns - self.started_ns) // 1_000
-        return min(max(moment, TIME_MIN_US), TIME_MAX_US)
+        return min(max(moment, events.TIME_MIN_US), events.TIME_MAX_US)
 
 
 class Draft(Protocol):
@@ -52,7 +44,7 @@ class Draft(Protocol):
     def run(self) -> RunHead:
         """The run it belongs to."""
 
-    def event(self, fit: Fit) -> Event:
+    def event(self, fit: "Fit") -> "Event":
         """The contract object. Called once, in the sender's thread."""
 
 
@@ -84,22 +76,24 @@ class StepDraft:
     seq: int
     began_ns: int
     ended_ns: int
-    evidence: Evidence | None
+    evidence: "Evidence | None"
     """Of the exception that ended the step; None says that it ended well."""
     cause_bits: int
     """The nested step in which that exception arose, 0 for this one."""
     metadata: dict[str, object] | None
 
-    def event(self, fit: Fit) -> StepFinished:
+    def event(self, fit: "Fit") -> "StepFinished":
         """The step as the contract has it."""
-        return StepFinished(
+        from agenttracer.wire import events  # noqa: PLC0415 - see the module's opening
+
+        return events.StepFinished(
             run_id=self.run.run_id,
             seq=self.seq,
             step_id=step_id(self.bits),
             kind=self.kind,
             name=self.name,
             started_at=self.run.at_us(self.began_ns),
-            duration_us=min((self.ended_ns - self.began_ns) // 1_000, DURATION_MAX_US),
+            duration_us=min((self.ended_ns - self.began_ns) // 1_000, events.DURATION_MAX_US),
             status=StepStatus.OK if self.evidence is None else StepStatus.ERROR,
             parent_step_id=step_id(self.parent_bits) if self.parent_bits else None,
             attempt=self.attempt,
@@ -109,8 +103,7 @@ class StepDraft:
         )
 
 
-@dataclass(slots=True, kw_only=True)
-class RunStartDraft:
+class RunStartDraft(NamedTuple):
     """The start of a run."""
 
     run: RunHead
@@ -120,9 +113,11 @@ class RunStartDraft:
     abandon_after_s: int | None
     metadata: dict[str, MetadataValue] | None
 
-    def event(self, fit: Fit) -> RunStarted:
+    def event(self, fit: "Fit") -> "RunStarted":
         """The start as the contract has it."""
-        return RunStarted(
+        from agenttracer.wire import events  # noqa: PLC0415 - see the module's opening
+
+        return events.RunStarted(
             run_id=self.run.run_id,
             seq=self.seq,
             started_at=self.run.at_us(self.run.started_ns),
@@ -133,8 +128,7 @@ class RunStartDraft:
         )
 
 
-@dataclass(slots=True, kw_only=True)
-class FailureDraft:
+class FailureDraft(NamedTuple):
     """A failure that the agent's own code recorded. The message is gone already: only its length and fingerprint are here."""
 
     run: RunHead
@@ -148,24 +142,25 @@ class FailureDraft:
     message_chars: int | None
     message_fingerprint: str | None
 
-    def event(self, _fit: Fit) -> FailureRecorded:
+    def event(self, _fit: "Fit") -> "FailureRecorded":
         """The failure as the contract has it."""
-        return FailureRecorded(
+        from agenttracer.wire import events  # noqa: PLC0415 - see the module's opening
+
+        return events.FailureRecorded(
             run_id=self.run.run_id,
             seq=self.seq,
-            failure_id=step_id(self.failure_bits) if self.failure_bits else RUN_SCOPE_ID,
+            failure_id=step_id(self.failure_bits) if self.failure_bits else events.RUN_SCOPE_ID,
             occurred_at=self.run.at_us(self.occurred_ns),
             failure_type=self.failure_type,
             failure_code=self.failure_code,
             step_id=step_id(self.step_bits) if self.step_bits else None,
             attempt=self.attempt,
-            message_chars=None if self.message_chars is None else min(self.message_chars, COUNT_MAX),
+            message_chars=None if self.message_chars is None else min(self.message_chars, events.COUNT_MAX),
             message_fingerprint=self.message_fingerprint,
         )
 
 
-@dataclass(slots=True, kw_only=True)
-class RunEndDraft:
+class RunEndDraft(NamedTuple):
     """The end of a run."""
 
     run: RunHead
@@ -173,12 +168,14 @@ class RunEndDraft:
     ended_ns: int
     status: RunEnd
     emitted: int
-    evidence: Evidence | None
+    evidence: "Evidence | None"
     cause_bits: int
 
-    def event(self, _fit: Fit) -> RunFinished:
+    def event(self, _fit: "Fit") -> "RunFinished":
         """The end as the contract has it."""
-        return RunFinished(
+        from agenttracer.wire import events  # noqa: PLC0415 - see the module's opening
+
+        return events.RunFinished(
             run_id=self.run.run_id,
             seq=self.seq,
             ended_at=self.run.at_us(self.ended_ns),

@@ -7,18 +7,22 @@ the attributes they share, not by import: openai, anthropic, httpx, requests, ur
 import math
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from agenttracer.wire.events import COUNT_MAX, Evidence
 from agenttracer.wire.form import NAME_MAX_CHARS, is_name
 
-_SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+if TYPE_CHECKING:
+    from agenttracer.wire.events import Evidence
+
+_SECONDS: Final = r"[0-9]{1,9}(\.[0-9]{1,9})?"  # at most a thousand million: the contract's `Count` holds it
 _STATUS: Final = range(100, 600)
 _ERRNO: Final = range(1, 65_536)
 
 
-def evidence_of(error: BaseException) -> Evidence:
+def evidence_of(error: BaseException) -> "Evidence":
     """Evidence of `error`. Never raises: an attribute that cannot be read is absent."""
+    from agenttracer.wire.events import Evidence  # noqa: PLC0415 - loaded by the first tracer, not by importing the SDK
+
     response = _read(error, "response")
     return Evidence(
         error_class=_class_name(type(error)),
@@ -97,4 +101,4 @@ def _header_seconds(headers: object) -> int | None:
 
 
 def _seconds(text: str) -> int | None:
-    return min(math.ceil(float(text)), COUNT_MAX) if _SECONDS.fullmatch(text) else None
+    return math.ceil(float(text)) if re.fullmatch(_SECONDS, text) else None

@@ -8,11 +8,10 @@ from enum import StrEnum
 from typing import Final, TypeVar
 
 from agenttracer import _warn
+from agenttracer._traceparent import Origin, parsed
 from agenttracer.errors import MisfitError
 from agenttracer.wire import form
-from agenttracer.wire.errors import ContractError
-from agenttracer.wire.events import METADATA_MAX_KEYS, MetadataValue
-from agenttracer.wire.reader import Lenient, metadata_rule
+from agenttracer.wire.metadata import MAX_KEYS, MetadataValue, metadata_rule
 from agenttracer.wire.vocabulary import INVALID_NAME, FailureType, StepKind
 
 CODE_PLACEHOLDER: Final = "unspecified"
@@ -36,7 +35,7 @@ class Fit:
         """A name that fits: `value`, or with `-` for its spaces, or `__invalid__`."""
         if is_fitting_name(value):
             return str(value)
-        fitting = Lenient().name(value, ContractError(field=field, rule="name")) if isinstance(value, str) else INVALID_NAME
+        fitting = form.fitting_name(value) if isinstance(value, str) else INVALID_NAME
         self._misfit("name", f"{field} does not have the form of a name; it is sent with '-' for spaces or as {INVALID_NAME}")
         return fitting
 
@@ -60,15 +59,22 @@ class Fit:
         return self._member(FailureType, value, fallback=FailureType.ORCHESTRATION)
 
     def metadata(self, given: Mapping[str, object] | None) -> dict[str, MetadataValue]:
-        """The entries that fit. At most `METADATA_MAX_KEYS` of them."""
+        """The entries that fit. At most `MAX_KEYS` of them."""
         kept: dict[str, MetadataValue] = {}
         for key, value in (given or {}).items():
-            rule = metadata_rule(key, value) if len(kept) < METADATA_MAX_KEYS else "too_many_keys"
+            rule = metadata_rule(key, value) if len(kept) < MAX_KEYS else "too_many_keys"
             if rule is None:
                 kept[key] = value  # type: ignore[assignment]  # metadata_rule has just said so
             else:
                 self.left_out(rule)
         return kept
+
+    def traceparent(self, header: object) -> Origin | None:
+        """What a `traceparent` header says, or None when it is malformed: the run then starts without a parent."""
+        origin = parsed(header)
+        if origin is None:
+            self._misfit("traceparent", "a traceparent header is malformed; its run starts without a parent")
+        return origin
 
     def left_out(self, rule: str) -> None:
         """A metadata entry was left out."""
@@ -105,6 +111,12 @@ def require_member(vocabulary: type[StrEnum], value: object, *, field: str) -> N
         raise MisfitError(field=field, rule="unknown_value")
 
 
+def require_traceparent(header: object) -> None:
+    """Raise MisfitError unless `header` is a well-formed `traceparent`, or None."""
+    if header is not None and parsed(header) is None:
+        raise MisfitError(field="traceparent", rule="traceparent")
+
+
 def require_metadata(given: object, *, present: int = 0) -> None:
     """Raise MisfitError unless every entry fits, beside the `present` ones that are there already."""
     if not isinstance(given, Mapping):
@@ -113,5 +125,5 @@ def require_metadata(given: object, *, present: int = 0) -> None:
         rule = metadata_rule(key, value)
         if rule is not None:
             raise MisfitError(field="metadata", rule=rule)
-    if present + len(given) > METADATA_MAX_KEYS:
+    if present + len(given) > MAX_KEYS:
         raise MisfitError(field="metadata", rule="too_many_keys")

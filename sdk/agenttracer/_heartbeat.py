@@ -55,7 +55,7 @@ class OpenRuns:
         now_ns = time.perf_counter_ns()
 
         def beat(run: "Run") -> None:
-            if now_ns - run.started_ns >= self._interval_ns:
+            if run.held is None and now_ns - run.started_ns >= self._interval_ns:
                 beats.append(RunHeartbeat(run_id=run.run_id, at=run.at_us(now_ns)))
 
         self.each(beat)

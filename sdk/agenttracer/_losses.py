@@ -34,6 +34,12 @@ class Losses:
             if len(self._untold) + len(self._told) > _REMEMBERED:
                 self._forget_one()
 
+    def add_unknown(self, count: int, reason: DropReason) -> None:
+        """Events are given up of which nobody knows the runs any more."""
+        with self._lock:
+            self.by_reason[reason] += count
+            self.unreported += count
+
     def _forget_one(self) -> None:
         if self._told:
             self._told.popitem(last=False)

@@ -1,8 +1,12 @@
 """How long the sender may wait: backing off, hurried by a flush, cut short by the end of the process."""
 
 import time
+from typing import TYPE_CHECKING
 
 from agenttracer._bell import Bell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Patience:
@@ -12,6 +16,9 @@ class Patience:
         self.bell = bell
         self.listeners: list[Bell] = []
         """Of the calls of `flush` that are waiting now: rung after every batch."""
+        self.meanwhile: Callable[[], None] | None = None
+        """What to do during a nap, at every ring of the bell and every so many seconds."""
+        self.meanwhile_every_s = 1.0
         self._deadline: float | None = None
 
     def stop_by(self, deadline: float) -> None:
@@ -40,6 +47,9 @@ class Patience:
             left_s = end - time.monotonic()
             if left_s <= 0:
                 return True
-            if self.bell.wait(left_s) and skippable and self.hurried:
+            rung = self.bell.wait(left_s if self.meanwhile is None else min(left_s, self.meanwhile_every_s))
+            if self.meanwhile is not None:
+                self.meanwhile()
+            if rung and skippable and self.hurried:
                 return True
         return False

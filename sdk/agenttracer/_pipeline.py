@@ -6,12 +6,12 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-from agenttracer import _lifecycle
+from agenttracer import _lifecycle, _loading, _sigterm
 from agenttracer._bell import Bell
 from agenttracer._config import Config
 from agenttracer._counters import Counters, FlushResult, Stats
 from agenttracer._courier import Courier
-from agenttracer._draft import Draft
+from agenttracer._draft import RunEndDraft, RunStartDraft
 from agenttracer._fit import Fit
 from agenttracer._heartbeat import OpenRuns
 from agenttracer._ids import new_producer_id
@@ -19,17 +19,24 @@ from agenttracer._losses import Losses
 from agenttracer._outlet import Nowhere, Outlet
 from agenttracer._patience import Patience
 from agenttracer._queue import Queue
+from agenttracer._sampling import Allowance, Holdback, is_told
 from agenttracer._sender import Sender
 from agenttracer._version import SDK_NAME
 from agenttracer.errors import AgentTracerError, UsageError
 from agenttracer.wire.envelope import Producer
+from agenttracer.wire.writer import to_json
 
 if TYPE_CHECKING:
+    from agenttracer._handover import Handover
     from agenttracer._run import Run
     from agenttracer._transport import Transport
 
 _BEATS_PER_SILENCE: Final = 3
 """Heartbeats in the time after which a run counts as abandoned: two may be lost on the way."""
+
+
+_HELD_SHARE: Final = 4
+"""Of the queue's memory, what may be held back besides for runs that are not sampled: a quarter."""
 
 
 class Pipeline:
@@ -48,6 +55,8 @@ class Pipeline:
         self._agent = (agent_id, agent_version)
         self.begin_anew()
         _lifecycle.register(self)
+        if config.flush_on_sigterm and not config.disabled:
+            _sigterm.watch()
 
     def begin_anew(self) -> None:
         """Make everything that one process must not share with another: locks, queue, thread, producer id."""
@@ -55,6 +64,7 @@ class Pipeline:
         self.lock = threading.RLock()
         self.counters = Counters(self.lock)
         self.fit = Fit(self.counters.misfit)
+        self._allowance = Allowance(self.lock, max_bytes=config.queue_max_bytes // _HELD_SHARE)
         self._open_runs = OpenRuns(self.lock, interval_s=_heartbeat_interval_s(config))
         self._losses = Losses(self.lock)
         self._patience = Patience(Bell())
@@ -74,24 +84,22 @@ class Pipeline:
 
     def _new_sender(self, config: Config) -> Sender:
         agent_id, agent_version = self._agent
-        courier = Courier(
-            connect=self._connect,
-            producer=Producer(
-                id=new_producer_id(),
-                agent=self.fit.name(agent_id, field="agent_id"),
-                agent_version=self.fit.name(agent_version, field="agent_version"),
-                sdk=SDK_NAME,
-            ),
-            queue=self._queue,
-            losses=self._losses,
-            patience=self._patience,
-            counters=self.counters,
+        producer = Producer(
+            id=new_producer_id(),
+            agent=self.fit.name(agent_id, field="agent_id"),
+            agent_version=self.fit.name(agent_version, field="agent_version"),
+            sdk=SDK_NAME,
         )
+        courier = Courier(connect=self._connect, losses=self._losses, patience=self._patience, counters=self.counters)
+        self.agent = producer.agent
+        self._handover = self._new_handover(producer, courier)
         return Sender(
             queue=self._queue,
             losses=self._losses,
             open_runs=self._open_runs,
             courier=courier,
+            handover=self._handover,
+            producer=to_json(producer),
             patience=self._patience,
             counters=self.counters,
             fit=self.fit,
@@ -99,10 +107,24 @@ class Pipeline:
             batch_max_events=config.batch_max_events,
         )
 
-    def _connect(self) -> "Transport":
-        from agenttracer._transport import Transport  # noqa: PLC0415 - HTTP and TLS load in the sender's thread, not at import
+    def _new_handover(self, producer: Producer, courier: Courier) -> "Handover | None":
+        config = self.config
+        if config.spool_dir is None or config.disabled:
+            return None
+        from agenttracer._handover import Handover  # noqa: PLC0415 - only who spools pays for it
+        from agenttracer._spool import Spool  # noqa: PLC0415 - likewise
 
-        return Transport(
+        head = to_json(producer)
+        return Handover(
+            spool=Spool(config.spool_dir, max_bytes=config.spool_max_bytes, producer=head, name=producer.id),
+            queue=self._queue,
+            courier=courier,
+            producer=head,
+            batch_max_events=config.batch_max_events,
+        )
+
+    def _connect(self) -> "Transport":
+        return _loading.transport()(
             api_url=self.config.api_url,
             api_key=self.config.api_key,
             connect_timeout_s=self.config.connect_timeout_s,
@@ -125,15 +147,24 @@ class Pipeline:
             self._queue.unattended = True
             self.counters.internal_error()
 
-    def began(self, run: "Run", draft: Draft) -> None:
-        """A run began."""
+    def began(self, run: "Run", start: RunStartDraft, *, follows: bool | None = None) -> None:
+        """A run began. `follows` says whether its parent is sampled, where that is known."""
+        if not is_told(start, rate=self.config.sample_rate, follows=follows):
+            run.held = self.holdback()
         self._open_runs.add(run)
-        self.outlet.reserved(draft)
+        run.outlet.reserved(start)
 
-    def over(self, run: "Run", draft: Draft) -> None:
+    def holdback(self) -> Holdback:
+        """Where a run that is not sampled puts its events."""
+        return Holdback(self._allowance, self.lock)
+
+    def over(self, run: "Run", end: RunEndDraft) -> None:
         """A run ended."""
         self._open_runs.discard(run)
-        self.outlet.reserved(draft)
+        if run.held is None:
+            self.outlet.reserved(end)
+        elif run.held.end(end, self.outlet):
+            run.held = None
 
     def guard(self, error: Exception, *, quietly: bool = False) -> None:
         """Count an error of the SDK's; raise it when strict, unless `quietly`, when the agent's own exception is on its way."""
@@ -147,6 +178,8 @@ class Pipeline:
     def forked(self) -> None:
         """In a forked child: what is queued is the parent's to send, and open runs of this process are counted from here."""
         open_runs, closed = self._open_runs, self._queue.closed
+        if self._handover is not None:
+            self._handover.spool.disown()
         self.begin_anew()
         if closed:
             self._queue.close()
@@ -154,17 +187,25 @@ class Pipeline:
 
     def stats(self) -> Stats:
         """A consistent moment of all counters."""
+        handover = self._handover
         with self.lock:
             return Stats(
                 emitted=self._queue.emitted,
                 accepted=self._queue.accepted,
                 pending=len(self._queue),
+                spooled=0
+                if handover is None
+                else min(handover.spool.events, self._queue.in_flight),  # a lot may be half accepted
                 dropped={reason: count for reason, count in self._losses.by_reason.items() if count},
                 misfits=dict(self.counters.misfits),
                 internal_errors=self.counters.internal_errors,
                 misuses=self.counters.misuses,
                 sender_restarts=self.counters.sender_restarts,
+                sampled_out=self._allowance.sampled_out,
                 unreported_drops=self._losses.unreported,
+                adopted=0 if handover is None else handover.legacy.accepted,
+                adopted_lost=0 if handover is None else handover.legacy.lost,
+                spool_failures=0 if handover is None else handover.spool.failures,
             )
 
     def flush(self, timeout_s: float) -> FlushResult:
@@ -188,18 +229,33 @@ class Pipeline:
             self._rouse()
         self._patience.stop_by(deadline)
 
+    def leave_process(self) -> None:
+        """It was shut down: the end of the process has nothing to do for it any more."""
+        _lifecycle.forget(self)
+
     def close(self, deadline: float) -> FlushResult:
         """Wait for the sender, give up what is left, and say how much that was, once, on stderr. Idempotent."""
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(max(0.0, deadline - time.monotonic()))
-        left = self._queue.close()
-        if left and sys.stderr is not None:
-            with contextlib.suppress(Exception):  # stderr may be closed, or the agent's own
-                sys.stderr.write(
-                    f"agenttracer: {left} events of {self._sender.agent} could not be sent before the end and are lost\n"
-                )
-        return self.result(complete=left == 0)
+        kept = self._keep()
+        left = self._queue.close(kept=kept)
+        if left or kept:
+            lost = " and are lost" if left and not kept else f"; {kept} of them wait in the spool"
+            with contextlib.suppress(Exception):  # stderr may be closed, missing, or the agent's own
+                sys.stderr.write(f"agenttracer: {left + kept} events of {self.agent} could not be sent before the end{lost}\n")
+        return self.result(complete=left + kept == 0)
+
+    def _keep(self) -> int:
+        """Write what is left to the spool, if there is one, and close that. How many events it keeps for a later process."""
+        if self._handover is None:
+            return 0
+        try:
+            if not self._queue.closed:
+                self._sender.spill()
+        except Exception:  # noqa: BLE001 - telemetry never harms the agent, not at its end either
+            self.counters.internal_error()
+        return min(self._handover.spool.close(), self._queue.in_flight)  # a lot may be half accepted
 
 
 def _heartbeat_interval_s(config: Config) -> float:

@@ -141,6 +141,13 @@ class Queue:
                 self.in_flight -= 1
                 self._losses.add(run_id, reason)
 
+    def lose(self, count: int, reason: DropReason) -> None:
+        """`count` events in flight are given up, nobody knows of which runs."""
+        with self._lock:
+            if not self.closed:
+                self.in_flight -= count
+                self._losses.add_unknown(count, reason)
+
     def settle(self) -> None:
         """Everything taken so far has been accepted or dropped."""
         with self._lock:
@@ -158,17 +165,21 @@ class Queue:
             reached = self._settled[0] >= position[0] and self._settled[1] >= position[1]
             return reached or len(self) == 0
 
-    def close(self) -> int:
-        """Take nothing more, and give up what is left, which is how many events the answer says."""
+    def close(self, *, kept: int = 0) -> int:
+        """Take nothing more, and give up what is left but for `kept` events in flight; the answer is how many were given up."""
         with self._lock:
-            left = len(self)
+            if self.closed:
+                return 0
             self.closed = True
+            kept = min(kept, self.in_flight)
+            left = len(self) - kept
             for draft in (*self._reserved, *self._steps):
                 self._losses.add(draft.run.run_id, DropReason.EXIT)
-            self._losses.by_reason[DropReason.EXIT] += self.in_flight
+            self._losses.add_unknown(self.in_flight - kept, DropReason.EXIT)
             self._reserved.clear()
             self._steps.clear()
-            self._bytes = self.in_flight = 0
+            self._bytes = 0
+            self.in_flight = kept
             return left
 
 

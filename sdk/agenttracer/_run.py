@@ -6,28 +6,32 @@ from time import perf_counter_ns
 from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
-from agenttracer._current import CURRENT, ScopeToken, leave
+from agenttracer._current import CURRENT, ScopeToken, leave, step_within
 from agenttracer._draft import MetadataInput, RunEndDraft, RunHead, RunStartDraft
 from agenttracer._evidence import evidence_of
 from agenttracer._failure import failure_of
-from agenttracer._fit import require_member, require_metadata, require_name
+from agenttracer._fit import require_member, require_metadata, require_name, require_traceparent
 from agenttracer._ids import new_run_id
 from agenttracer._outcomes import Outcomes
 from agenttracer._passage import Passages
 from agenttracer._step import Step
+from agenttracer._traceparent import Origin, formatted
 from agenttracer.errors import UsageError
 from agenttracer.wire.form import NAME_MAX_CHARS, is_name
 from agenttracer.wire.vocabulary import INVALID_NAME, RunEnd, StepKind
 
 if TYPE_CHECKING:
+    from agenttracer._draft import FailureDraft
+    from agenttracer._outlet import Outlet
     from agenttracer._pipeline import Pipeline
+    from agenttracer._sampling import Holdback
 
 _KINDS: Final[Mapping[str, StepKind]] = {str(kind): kind for kind in StepKind}
 _ENDS: Final[Mapping[str, RunEnd]] = {str(end): end for end in RunEnd}
 
 
 class Run(RunHead):
-    """One execution of an agent. Made by `AgentTracer.start_run`, ended by leaving its `with` (or `async with`) block.
+    """One execution of an agent. Made by `AgentTracer.start_run`; leaving its `with` (or `async with`) block, or `end`, ends it.
 
     Usable from any number of threads and tasks. An exception that leaves the block makes the run a failure and goes on
     unchanged. The other attributes belong to the SDK.
@@ -40,6 +44,7 @@ class Run(RunHead):
         "emissions",
         "ended",
         "failures",
+        "held",
         "outcomes",
         "passages",
         "pipeline",
@@ -58,27 +63,30 @@ class Run(RunHead):
         self.seqs = itertools.count()
         self.emissions = itertools.count(1)
         self.token: ScopeToken | None = None
+        self.held: Holdback | None = None
+        """Where events go while it is open whether the run is told at all; see `_sampling`."""
         self.ended = False
         self.failures = 0
         self._failed = False
         self._said: RunEnd | None = None
 
-    def begin(self, metadata: MetadataInput | None) -> None:
+    def begin(self, metadata: MetadataInput | None, traceparent: str | None) -> None:
         """Say that the run started. For the tracer, which does it once."""
         pipeline = self.pipeline
-        if pipeline.strict and metadata is not None:
-            require_metadata(metadata)
-        scope = CURRENT.get()
+        if pipeline.strict:
+            require_metadata({} if metadata is None else metadata)
+            require_traceparent(traceparent)
+        origin = _origin() if traceparent is None else pipeline.fit.traceparent(traceparent)
         next(self.emissions)
         start = RunStartDraft(
             run=self,
             seq=next(self.seqs),
-            parent_run_id=None if scope is None else scope.run.run_id,
-            parent_bits=0 if scope is None else scope.bits,
+            parent_run_id=None if origin is None else origin.run_id,
+            parent_bits=0 if origin is None else origin.bits,
             abandon_after_s=pipeline.abandon_after_s,
             metadata=pipeline.fit.metadata(metadata),
         )
-        pipeline.began(self, start)
+        pipeline.began(self, start, follows=None if origin is None else origin.sampled)
 
     @property
     def run(self) -> "Run":
@@ -134,6 +142,31 @@ class Run(RunHead):
             self.guard(error)
             return Step(self, StepKind.OTHER, INVALID_NAME, 1)
 
+    def start_step(self, kind: str, name: str, *, attempt: int | None = None, parent: Step | None = None) -> Step:
+        """A step that has begun, for code that no block can hold: `Step.end` ends it, from any thread or task.
+
+        It does not become the current step; to nest something in it, name it as `parent`. Its own parent is `parent` or
+        else the current step.
+        """
+        step = self.step(kind, name, attempt=attempt)
+        step.start(parent)
+        return step
+
+    def end(self, *, error: BaseException | None = None) -> None:
+        """End the run now, from any thread or task, and say whether `error` ended it. For runs that no block can hold."""
+        try:
+            self._end(error)
+        except Exception as internal:  # noqa: BLE001 - telemetry never harms the agent
+            self.guard(internal)
+
+    def traceparent(self) -> str:
+        """The W3C header `traceparent` for calls to other processes: `start_run(traceparent=…)` there makes a child run.
+
+        It names the step that the calling code is in, if any.
+        """
+        step = step_within(self)
+        return formatted(Origin(self.run_id, 0 if step is None else step.bits, sampled=self.held is None))
+
     def record_failure(self, *, failure_type: str, failure_code: str, message: str | None = None) -> None:
         """Say what failed; this wins over what would be concluded from exceptions. The run ends as `failure`.
 
@@ -142,12 +175,21 @@ class Run(RunHead):
         has a `fingerprint_key`, a keyed hash of it.
         """
         try:
-            failure = failure_of(self, failure_type=failure_type, failure_code=failure_code, message=message)
-            self._failed = True
-            next(self.emissions)
-            self.pipeline.outlet.reserved(failure)
+            scope = step_within(self) or self
+            self.failed(failure_of(scope, failure_type=failure_type, failure_code=failure_code, message=message))
         except Exception as error:  # noqa: BLE001 - telemetry never harms the agent
             self.guard(error)
+
+    def failed(self, failure: "FailureDraft") -> None:
+        """A failure was recorded, of the run or of one of its steps."""
+        self._failed = True
+        next(self.emissions)
+        self.outlet.reserved(failure)
+
+    @property
+    def outlet(self) -> "Outlet":
+        """Where its events go now."""
+        return self.held or self.pipeline.outlet
 
     def set_status(self, status: str) -> None:
         """Say how the run ends, `success`, `partial` or `failure`, instead of what its steps say. An exception still wins."""
@@ -163,9 +205,10 @@ class Run(RunHead):
             self.guard(error)
 
     def _end(self, error: BaseException | None) -> None:
-        if self.ended:
-            raise UsageError("a run can end once")
-        self.ended = True
+        with self.pipeline.lock:  # two threads may both think that it is theirs to end
+            if self.ended:
+                raise UsageError("a run can end once")
+            self.ended = True
         end = RunEndDraft(
             run=self,
             seq=next(self.seqs),
@@ -185,7 +228,16 @@ class Run(RunHead):
     def counted_anew(self) -> None:
         """In a forked child: `emitted` counts what one producer emitted, and the child is another one."""
         self.emissions = itertools.count(1)
+        if self.held is not None:
+            self.held.forsake()
+            self.held = self.pipeline.holdback()
 
     def guard(self, error: Exception, *, quietly: bool = False) -> None:
         """Keep an error of the SDK's from the agent, counted; see `Pipeline.guard`."""
         self.pipeline.guard(error, quietly=quietly)
+
+
+def _origin() -> Origin | None:
+    """Where the calling code is, in whichever run."""
+    scope = CURRENT.get()
+    return None if scope is None else Origin(scope.run.run_id, scope.bits, sampled=scope.run.held is None)

@@ -7,9 +7,10 @@ from typing import Final
 from agenttracer._batch import Parcel, packed, parcel_of
 from agenttracer._bell import Bell
 from agenttracer._counters import Counters
-from agenttracer._courier import Courier
+from agenttracer._courier import Courier, Lot
 from agenttracer._draft import Draft
 from agenttracer._fit import Fit
+from agenttracer._handover import Handover
 from agenttracer._heartbeat import OpenRuns
 from agenttracer._losses import Losses
 from agenttracer._patience import Patience
@@ -32,6 +33,8 @@ class Sender:
         losses: Losses,
         open_runs: OpenRuns,
         courier: Courier,
+        handover: Handover | None,
+        producer: bytes,
         patience: Patience,
         counters: Counters,
         fit: Fit,
@@ -42,16 +45,18 @@ class Sender:
         self._losses = losses
         self._open_runs = open_runs
         self._courier = courier
+        self._handover = handover
+        self._producer = producer
         self._patience = patience
         self._counters = counters
         self._fit = fit
         self._flush_interval_s = flush_interval_s
         self._batch_max_events = batch_max_events
-
-    @property
-    def agent(self) -> str:
-        """The agent's name as it is sent."""
-        return self._courier.agent
+        self._rest: list[Parcel] = []
+        """Taken from the queue, and neither in the spool nor in the courier's hands."""
+        if handover is not None:
+            patience.meanwhile = self.spill
+            patience.meanwhile_every_s = flush_interval_s
 
     def run(self) -> None:
         """Send until stopped. What goes wrong inside is counted; the thread goes on."""
@@ -87,6 +92,8 @@ class Sender:
     def _attend(self) -> None:
         """Send what is there: everything when hurried, else until less than a batch is left for the next interval."""
         goes_on = not self._courier.paused
+        if not goes_on:
+            self.spill()
         while goes_on:
             try:
                 goes_on = self._round()
@@ -98,17 +105,45 @@ class Sender:
 
     def _round(self) -> bool:
         """Send one batch. Whether another should follow at once."""
-        beats = self._open_runs.due()
+        if not self._courier.finish():  # what a thread that died had in hand
+            return False
+        busy = self._take() > 0
+        handover = self._handover
+        if handover is not None and not handover.deliver():
+            return False
+        beats = map(parcel_of, self._open_runs.due())
+        reports = map(parcel_of, self._losses.reports(limit=_REPORTS_MAX))
+        parcels, self._rest = [*self._rest, *beats, *reports], []
+        if not self._courier.deliver(*self._lots(parcels)):
+            return False
+        left_behind = handover is not None and handover.adopt()
+        more = self._settle()
+        hurried = self._patience.hurried and (more > 0 or busy or bool(parcels))
+        return not self._courier.paused and (more >= self._batch_max_events or hurried or left_behind)
+
+    def _take(self) -> int:
+        """Take one batch from the queue, into the spool if there is one. How many events it had."""
         drafts = self._queue.take(self._batch_max_events)
-        reports = self._losses.reports(limit=_REPORTS_MAX)
-        parcels = [*self._parcels(drafts), *map(parcel_of, beats), *map(parcel_of, reports)]
-        for lot in packed(parcels, max_events=self._batch_max_events + _REPORTS_MAX):
-            if not self._courier.deliver(lot):
-                return False
-        self._queue.settle()
-        more = self._queue.waiting
-        hurried = self._patience.hurried and (more > 0 or bool(parcels))
-        return not self._courier.paused and (more >= self._batch_max_events or hurried)
+        parcels = self._parcels(drafts)
+        self._rest += parcels if self._handover is None else self._handover.keep(parcels)
+        return len(drafts)
+
+    def spill(self) -> None:
+        """Move what waits in the queue to the spool, as long as that takes it."""
+        handover = self._handover
+        while handover is not None and self._queue.waiting and not self._rest and handover.spool.has_room:
+            self._take()
+
+    def _settle(self) -> int:
+        """Say that everything taken is accounted for, if it is. How many events are left to send."""
+        spooled = 0 if self._handover is None else self._handover.spool.events
+        if not spooled and not self._rest:
+            self._queue.settle()
+        return 0 if self._queue.closed else self._queue.waiting + spooled
+
+    def _lots(self, parcels: Sequence[Parcel]) -> list[Lot]:
+        lots = packed(parcels, max_events=self._batch_max_events + _REPORTS_MAX)
+        return [Lot(parcels=lot, producer=self._producer, account=self._queue) for lot in lots]
 
     def _parcels(self, drafts: Sequence[Draft]) -> list[Parcel]:
         parcels: list[Parcel] = []

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Final, Self
 from agenttracer._current import CURRENT, ScopeToken, leave, step_within
 from agenttracer._draft import MetadataInput, StepDraft
 from agenttracer._evidence import evidence_of
+from agenttracer._failure import failure_of
 from agenttracer._fit import require_metadata
 from agenttracer._ids import new_step_bits, random_bits, step_id
 from agenttracer.errors import UsageError
-from agenttracer.wire.events import METADATA_MAX_KEYS
 from agenttracer.wire.form import NAME_MAX_CHARS, is_name
-from agenttracer.wire.reader import metadata_rule
+from agenttracer.wire.metadata import MAX_KEYS, metadata_rule
 from agenttracer.wire.vocabulary import StepKind
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _PLAIN: Final = frozenset({bool, int, float})
 
 
 class Step(StepDraft):
-    """One step, timed from entering its `with` (or `async with`) block to leaving it. Made by `Run.step`.
+    """One step, timed from its start to its end: a `with` (or `async with`) block, or `Run.start_step` and `end`.
 
     An exception that leaves the block marks the step and goes on unchanged. The other attributes are the sender's.
     """
@@ -80,22 +80,49 @@ class Step(StepDraft):
         ended_ns = perf_counter_ns()
         try:
             token = self.token
-            if token is None or self.ended_ns:
+            if token is None:
                 raise UsageError("a step can be left once")  # noqa: TRY301 - one guard for all
             self.token = None
-            self.ended_ns = ended_ns
             leave(token)
+            if self.ended_ns:
+                raise UsageError("a step can end once")  # noqa: TRY301 - one guard for all
+            self.ended_ns = ended_ns
             run = self.run
-            if error is not None:
-                self._errored(run, error)
-            elif not run.outcomes.clean:
-                run.outcomes.succeeded(parent=self.parent_bits, kind=self.kind, name=self.name)
+            if error is not None or not run.outcomes.clean:
+                self._judge(run, error)
             next(run.emissions)
-            run.pipeline.outlet.detail(self)
+            (run.held or run.pipeline.outlet).detail(self)  # what `Run.outlet` is, at half its cost
         except Exception as internal:  # noqa: BLE001 - telemetry never harms the agent
             self.run.guard(internal, quietly=error is not None)
 
-    def _errored(self, run: "Run", error: BaseException) -> None:
+    def start(self, parent: "Step | None") -> None:
+        """Begin without becoming the current step. For `Run.start_step`."""
+        before = CURRENT.set(CURRENT.get() if parent is None else parent)
+        try:
+            self.__enter__()
+            self.token = None
+        finally:
+            leave(before)
+
+    def end(self, *, error: BaseException | None = None) -> None:
+        """End the step now, from any thread or task, and say whether `error` ended it. For steps that no block can hold."""
+        ended_ns = perf_counter_ns()
+        run = self.run
+        try:
+            with run.pipeline.lock:  # two threads may both think that it is theirs to end
+                if self.ended_ns or not self.began_ns:
+                    raise UsageError("a step can end once, after it began")  # noqa: TRY301 - one guard for all
+                self.ended_ns = ended_ns
+            self._judge(run, error)
+            next(run.emissions)
+            run.outlet.detail(self)
+        except Exception as internal:  # noqa: BLE001 - telemetry never harms the agent
+            run.guard(internal)
+
+    def _judge(self, run: "Run", error: BaseException | None) -> None:
+        if error is None:
+            run.outcomes.succeeded(parent=self.parent_bits, kind=self.kind, name=self.name)
+            return
         self.evidence = evidence_of(error)
         self.cause_bits = run.passages.origin(error, scope=self.bits)
         run.passages.passed(error, into=self.parent_bits, origin=self.cause_bits or self.bits)
@@ -108,6 +135,14 @@ class Step(StepDraft):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.__exit__(kind, error, traceback)
+
+    def record_failure(self, *, failure_type: str, failure_code: str, message: str | None = None) -> None:
+        """Like `Run.record_failure`, of this step, wherever the calling code is."""
+        try:
+            failure = failure_of(self, failure_type=failure_type, failure_code=failure_code, message=message)
+            self.run.failed(failure)
+        except Exception as error:  # noqa: BLE001 - telemetry never harms the agent
+            self.run.guard(error)
 
     def add_metadata(self, metadata: MetadataInput) -> None:
         """Add numbers, booleans and labels to the step; a later value of a key replaces an earlier one.
@@ -122,7 +157,7 @@ class Step(StepDraft):
             kept = self.metadata
             if kept is None:
                 kept = self.metadata = {}
-            if len(kept) + len(metadata) > METADATA_MAX_KEYS:
+            if len(kept) + len(metadata) > MAX_KEYS:
                 self._add_carefully(kept, metadata)
                 return
             for key, value in metadata.items():
@@ -140,7 +175,7 @@ class Step(StepDraft):
         fit = self.run.pipeline.fit
         for key, value in metadata.items():
             rule = metadata_rule(key, value)
-            if rule is None and (key in kept or len(kept) < METADATA_MAX_KEYS):
+            if rule is None and (key in kept or len(kept) < MAX_KEYS):
                 kept[key] = value
             else:
                 fit.left_out(rule or "too_many_keys")

@@ -1,13 +1,14 @@
 """The tracer: the object an agent makes once, and the only way to start a run. Everything it does is done elsewhere."""
 
 import time
+from collections.abc import Callable
+from os import PathLike
+from typing import overload
 
-from agenttracer import _lifecycle
-from agenttracer._config import load
+from agenttracer._around import FunctionT, Stay, around
 from agenttracer._counters import FlushResult, Stats
 from agenttracer._draft import MetadataInput
 from agenttracer._fit import require_name
-from agenttracer._pipeline import Pipeline
 from agenttracer._run import Run
 
 
@@ -28,16 +29,24 @@ class AgentTracer:
         disabled: bool | None = None,
         strict: bool | None = None,
         fingerprint_key: bytes | str | None = None,
+        sample_rate: float | None = None,
         flush_interval_s: float | None = None,
         batch_max_events: int | None = None,
         queue_max_events: int | None = None,
         queue_max_bytes: int | None = None,
+        spool_dir: str | PathLike[str] | None = None,
+        spool_max_bytes: int | None = None,
         heartbeat_interval_s: float | None = None,
         abandon_after_s: int | None = None,
         connect_timeout_s: float | None = None,
         request_timeout_s: float | None = None,
         exit_timeout_s: float | None = None,
+        flush_on_sigterm: bool | None = None,
     ) -> None:
+        # Everything behind the surface loads with the first tracer, not with the import of the package.
+        from agenttracer._config import load  # noqa: PLC0415
+        from agenttracer._pipeline import Pipeline  # noqa: PLC0415
+
         config = load(
             {
                 "api_url": api_url,
@@ -45,15 +54,19 @@ class AgentTracer:
                 "disabled": disabled,
                 "strict": strict,
                 "fingerprint_key": fingerprint_key,
+                "sample_rate": sample_rate,
                 "flush_interval_s": flush_interval_s,
                 "batch_max_events": batch_max_events,
                 "queue_max_events": queue_max_events,
                 "queue_max_bytes": queue_max_bytes,
+                "spool_dir": spool_dir,
+                "spool_max_bytes": spool_max_bytes,
                 "heartbeat_interval_s": heartbeat_interval_s,
                 "abandon_after_s": abandon_after_s,
                 "connect_timeout_s": connect_timeout_s,
                 "request_timeout_s": request_timeout_s,
                 "exit_timeout_s": exit_timeout_s,
+                "flush_on_sigterm": flush_on_sigterm,
             }
         )
         if config.strict:
@@ -61,17 +74,37 @@ class AgentTracer:
             require_name(agent_version, field="agent_version")
         self._pipeline = Pipeline(config, agent_id=agent_id, agent_version=agent_version)
 
-    def start_run(self, *, metadata: MetadataInput | None = None) -> Run:
-        """Start a run now; leaving its `with` (or `async with`) block ends it.
+    def start_run(self, *, metadata: MetadataInput | None = None, traceparent: str | None = None) -> Run:
+        """Start a run now; leaving its `with` (or `async with`) block, or `Run.end`, ends it.
 
-        Inside another run, of any tracer, it is that run's child. `metadata` has the form of a step's.
+        It is the child of the run that `traceparent` names, the W3C header of an incoming call, or else of the run that the
+        calling code is in, of any tracer. `metadata` has the form of a step's.
         """
         run = Run(self._pipeline)
         try:
-            run.begin(metadata)
+            run.begin(metadata, traceparent)
         except Exception as error:  # noqa: BLE001 - telemetry never harms the agent
             run.guard(error)
         return run
+
+    @overload
+    def traced_run(self, function: FunctionT, /) -> FunctionT: ...
+
+    @overload
+    def traced_run(self, /, *, metadata: MetadataInput | None = None) -> Callable[[FunctionT], FunctionT]: ...
+
+    def traced_run(
+        self, function: FunctionT | None = None, /, *, metadata: MetadataInput | None = None
+    ) -> FunctionT | Callable[[FunctionT], FunctionT]:
+        """Decorate a function, coroutine function, generator or async generator: each call of it is a run.
+
+        `@tracer.traced_run` or `@tracer.traced_run(metadata=…)`. Arguments and values are passed on and never looked at.
+        """
+
+        def decorate(function: FunctionT) -> FunctionT:
+            return around(function, lambda: Stay(self.start_run(metadata=metadata)))
+
+        return decorate if function is None else decorate(function)
 
     def flush(self, timeout_s: float = 10.0) -> FlushResult:
         """Send what was emitted so far and wait for it, at most `timeout_s` seconds. Blocks: in a coroutine use a thread."""
@@ -91,7 +124,7 @@ class AgentTracer:
             allowed_s = pipeline.config.exit_timeout_s if timeout_s is None else float(timeout_s)
             deadline = time.monotonic() + allowed_s
             pipeline.stop_by(deadline)
-            _lifecycle.forget(pipeline)
+            pipeline.leave_process()
             return pipeline.close(deadline)
         except Exception as error:  # noqa: BLE001 - telemetry never harms the agent
             pipeline.guard(error)

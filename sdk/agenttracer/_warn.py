@@ -2,6 +2,8 @@
 
 import threading
 
+from agenttracer import _loading
+
 _said: set[str] = set()
 _lock = threading.Lock()
 
@@ -13,9 +15,7 @@ def once(subject: str, text: str) -> None:
             return
         _said.add(subject)
     try:
-        import logging  # noqa: PLC0415 - most processes never warn, and importing it costs milliseconds
-
-        logging.getLogger("agenttracer").warning("%s", text)
+        _loading.logger().warning("%s", text)
     except Exception:  # noqa: BLE001 - a broken log handler is the agent's, but must not come back through us
         return
 

@@ -7,21 +7,21 @@ Sequenced events (`seq`) are counted by `RunFinished.emitted`. `RunHeartbeat` an
 running totals or the latest time, so that repeating or reordering them changes nothing.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Final, Literal
 
-from agenttracer.wire import form
+from agenttracer.wire import form, metadata
 from agenttracer.wire.vocabulary import DropReason, FailureType, RunEnd, StepKind, StepStatus
 
 SECOND_US: Final = 1_000_000
 TIME_MIN_US: Final = 946_684_800 * SECOND_US  # 2000-01-01: earlier is a broken clock, not an agent
 TIME_MAX_US: Final = 4_102_444_800 * SECOND_US  # 2100-01-01
 DURATION_MAX_US: Final = 366 * 86_400 * SECOND_US
-INT64_MIN: Final = -(2**63)
-INT64_MAX: Final = 2**63 - 1
+INT64_MIN: Final = metadata.INT64_MIN
+INT64_MAX: Final = metadata.INT64_MAX
 COUNT_MAX: Final = 2**31 - 1
-METADATA_MAX_KEYS: Final = 32
+METADATA_MAX_KEYS: Final = metadata.MAX_KEYS
 RUN_SCOPE_ID: Final = "0" * 16
 """Failure id of a run's own failure, outside any step. OTLP forbids an all-zero span id, so no step can have it."""
 
@@ -57,9 +57,8 @@ HttpStatus = Annotated[int, Range(100, 599)]
 Errno = Annotated[int, Range(0, 65_535)]
 Seconds = Annotated[int, Range(1, 31 * 86_400)]
 
-MetadataValue = bool | int | float | str
-"""bool, int64, finite float, or a label (the form of a name)."""
-Metadata = Mapping[str, MetadataValue]
+MetadataValue = metadata.MetadataValue
+Metadata = metadata.Metadata
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +132,7 @@ class FailureRecorded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFinished:
-    """A run ended. `emitted` counts the run's sequenced events of this producer, this one included."""
+    """A run ended. `emitted` counts the run's sequenced events of this producer, this one included; 0: it does not count."""
 
     type: ClassVar[Literal["run_finished"]] = "run_finished"
     run_id: RunId

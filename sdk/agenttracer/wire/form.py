@@ -5,7 +5,7 @@ Each check remembers strings that passed, since an agent says the same few names
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final
 
 from agenttracer.wire.vocabulary import CONTENT_WORDS, INVALID_NAME
@@ -25,12 +25,12 @@ _HEX_DIGITS: Final = "0123456789abcdef"
 def _remembering(pattern: str, *, memory: int) -> Callable[[str], bool]:
     """A check that remembers up to `memory` strings that passed, and never one that did not: that might be content."""
     passed: set[str] = set()
-    matches = re.compile(pattern).fullmatch
+    compiled = cache(lambda: re.compile(pattern))  # at first use: most programs need few of them, and compiling is slow
 
     def check(value: str) -> bool:
         if value in passed:
             return True
-        if matches(value) is None:
+        if compiled().fullmatch(value) is None:
             return False
         if len(passed) >= memory:
             passed.clear()
@@ -59,6 +59,12 @@ is_fingerprint: Final = _remembering(FINGERPRINT_PATTERN, memory=1_024)
 def is_required_name(value: str) -> bool:
     """Like `is_name`, and the placeholder of a name that did not fit passes too."""
     return value == INVALID_NAME or is_name(value)
+
+
+def fitting_name(value: str) -> str:
+    """A name out of one that does not fit: `-` for its spaces, or the placeholder."""
+    hyphened = "-".join(value.split()) if len(value) <= 4 * NAME_MAX_CHARS else ""
+    return hyphened if is_name(hyphened) else INVALID_NAME
 
 
 def is_step_id(value: str) -> bool:

@@ -5,7 +5,6 @@ faster reader built from the same annotations and come here for whatever that on
 what may be dropped, and to count what is unknown. A property test holds the two equal.
 """
 
-import math
 import types
 import typing
 from collections import Counter
@@ -21,8 +20,6 @@ from agenttracer.wire.envelope import BATCH_MAX_EVENTS, Batch, Producer, Record,
 from agenttracer.wire.errors import ContractError, VersionError
 from agenttracer.wire.events import (
     EVENT_KINDS,
-    INT64_MAX,
-    INT64_MIN,
     METADATA_MAX_KEYS,
     Event,
     Form,
@@ -31,10 +28,9 @@ from agenttracer.wire.events import (
     Range,
     RequiredName,
 )
-from agenttracer.wire.vocabulary import INVALID_NAME
+from agenttracer.wire.metadata import metadata_rule
 
 _KINDS: Final[Mapping[object, type[Event]]] = {kind.type: kind for kind in EVENT_KINDS}
-_LABEL_MAX_CHARS: Final = form.NAME_MAX_CHARS
 
 
 @dataclass(slots=True)
@@ -70,8 +66,7 @@ class Lenient(Unfit):
     def name(self, value: str, error: ContractError) -> str:
         """Spaces become `-`; what still does not fit becomes `__invalid__`. Counted either way."""
         self.notes.dropped[error.rule] += 1
-        hyphened = "-".join(value.split()) if len(value) <= 4 * _LABEL_MAX_CHARS else ""
-        return hyphened if form.is_name(hyphened) else INVALID_NAME
+        return form.fitting_name(value)
 
 
 def read_event(raw: object, unfit: Unfit) -> Event:
@@ -227,7 +222,7 @@ def _read_form(constraint: Form) -> _Read:
 def _read_required_name(raw: object, unfit: Unfit) -> str:
     if not isinstance(raw, str):
         raise ContractError(field="", rule="type")
-    fits = len(raw) <= _LABEL_MAX_CHARS and form.is_required_name(raw)
+    fits = len(raw) <= form.NAME_MAX_CHARS and form.is_required_name(raw)
     return raw if fits else unfit.name(raw, ContractError(field="", rule="name"))
 
 
@@ -264,26 +259,3 @@ def _read_metadata(raw: object, unfit: Unfit) -> dict[str, MetadataValue]:
             # The key is the sender's own string: it is not repeated, since it could be anything.
             unfit.optional(ContractError(field="", rule=rule))
     return kept
-
-
-def metadata_rule(key: str, value: object) -> str | None:
-    """The rule that a metadata entry breaks, or None."""
-    if not isinstance(key, str) or len(key) > _LABEL_MAX_CHARS or not form.is_metadata_key(key):
-        return "metadata_key"
-    if isinstance(value, str):
-        return _label_rule(key, value)
-    return None if _is_number(value) else "metadata_value"
-
-
-def _label_rule(key: str, value: str) -> str | None:
-    if len(value) > _LABEL_MAX_CHARS or not form.is_name(value):
-        return "metadata_value"
-    return "content_key" if form.names_content(key) else None
-
-
-def _is_number(value: object) -> bool:
-    if isinstance(value, bool):
-        return True
-    if isinstance(value, int):
-        return INT64_MIN <= value <= INT64_MAX
-    return isinstance(value, float) and math.isfinite(value)

@@ -20,7 +20,7 @@ def start(seq: int = 0, entries: int = 0) -> RunStarted:
 def test_a_body_is_the_contracts_batch() -> None:
     """Putting encoded events together gives the bytes that the writer gives for the whole."""
     events = [start(), start(1), RunHeartbeat(run_id=RUN, at=10**15)]
-    body = body_of([parcel_of(event) for event in events], producer=PRODUCER)
+    body = body_of([parcel_of(event) for event in events], producer=to_json(PRODUCER))
     assert body == to_json(Batch(v=VERSION, producer=PRODUCER, events=events))
 
 
@@ -29,7 +29,7 @@ def test_lots_are_bounded_in_events_and_bytes_and_keep_the_order() -> None:
     parcels = [parcel_of(start(seq, entries=30)) for seq in range(600)]
     lots = list(packed(parcels, max_events=150))
     assert [parcel for lot in lots for parcel in lot] == parcels
-    assert all(len(lot) <= 150 and len(body_of(lot, producer=PRODUCER)) <= BODY_MAX_BYTES for lot in lots)
+    assert all(len(lot) <= 150 and len(body_of(lot, producer=to_json(PRODUCER))) <= BODY_MAX_BYTES for lot in lots)
     assert any(len(lot) < 150 for lot in lots[:-1])
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from agenttracer import AgentTracer, ConfigError
+import agenttracer
+from agenttracer import AgentTracer, ConfigError, Run, Step
 from agenttracer._config import Config, load
+from agenttracer._draft import StepDraft
 from agenttracer.wire.vocabulary import DropReason
 
 README = (Path(__file__).resolve().parents[3] / "sdk" / "README.md").read_text()
@@ -36,6 +38,16 @@ def test_the_readme_lists_every_drop_reason() -> None:
     assert set(rows("Drop reasons")) == set(DropReason)
 
 
+def test_the_readme_shows_the_whole_surface() -> None:
+    """Every public function, method and property that a program may call is named in it."""
+    methods = {name for kind in (AgentTracer, Run, Step) for name in vars(kind) if not name.startswith("_")}
+    internal = {"begin", "bits", "counted_anew", "failed", "guard", "outer", "outlet", "run", "start"}
+    functions = {name for name in agenttracer.__all__ if name.islower() and not name.startswith("_")}
+    slots = {*Run.__slots__, *Step.__slots__, *StepDraft.__slots__}
+    for name in (methods - internal - slots - {"step_id"}) | functions:
+        assert re.search(rf"`[^`]*\b{name}\b", README), name
+
+
 def test_every_setting_is_an_argument() -> None:
     """`AgentTracer` takes each setting by keyword, besides the agent's name and version."""
     arguments = set(inspect.signature(AgentTracer).parameters)
@@ -60,6 +72,8 @@ BAD = [
     ("api_key", "line\nbreak"),
     ("disabled", "perhaps"),
     ("flush_interval_s", "0"),
+    ("sample_rate", "1.1"),
+    ("sample_rate", "nan"),
     ("flush_interval_s", "nan"),
     ("batch_max_events", "4001"),
     ("batch_max_events", "1.5"),
@@ -106,7 +120,5 @@ def test_the_version_is_the_packages() -> None:
     """What batches say is what was installed."""
     pyproject = Path(__file__).resolve().parents[3] / "sdk" / "pyproject.toml"
     found = re.search(r'^version = "(.+)"$', pyproject.read_text(), flags=re.MULTILINE)
-    import agenttracer
-
     assert found is not None
     assert found[1] == agenttracer.__version__

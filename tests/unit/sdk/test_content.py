@@ -3,11 +3,12 @@
 import gc
 import threading
 import weakref
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, cast
 
 import pytest
 
-from agenttracer import AgentTracer
+from agenttracer import AgentTracer, current_run, traced_step
 from tests.unit.sdk.fake_gateway import FakeGateway, NewTracer
 
 CANARY = "CANARY: please, keep this to yourself!"
@@ -41,6 +42,37 @@ def test_no_canary_leaves_through_any_parameter(new_tracer: NewTracer, gateway: 
     assert len(gateway.events) == 4
     sent = str([request.batch for request in gateway.requests]) + str([request.headers for request in gateway.requests])
     assert "CANARY" not in sent
+    assert "CANARY" not in repr(tracer.stats())
+
+
+def test_no_canary_leaves_through_decorators_and_headers(new_tracer: NewTracer, gateway: FakeGateway) -> None:
+    """Arguments, results, generator values sent and yielded, exceptions given to `end`, headers, in sampled runs too."""
+    tracer = new_tracer(sample_rate=0)
+
+    @traced_step("tool", CANARY)
+    def tool(text: str, *, more: str) -> str:
+        return text + more
+
+    @traced_step("respond")
+    def answer(text: str) -> Iterator[str]:
+        heard = yield text
+        yield tool(str(heard), more=text)
+
+    @tracer.traced_run(metadata={"text": CANARY})
+    def agent(text: str) -> str:
+        generator = answer(text)
+        next(generator)
+        said = cast("Any", generator).send(CANARY)
+        run = current_run()
+        assert run is not None
+        run.start_step("tool", CANARY).end(error=CanaryError(CANARY))
+        with tracer.start_run(traceparent=f"00-{CANARY}"):
+            return str(said)
+
+    assert CANARY in agent(CANARY)
+    assert tracer.flush().complete
+    assert len(gateway.events) == 5  # without the child, which succeeded and is left out, as sampling has it
+    assert "CANARY" not in str([request.batch for request in gateway.requests])
     assert "CANARY" not in repr(tracer.stats())
 
 

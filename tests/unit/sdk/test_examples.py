@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from agenttracer import AgentTracer
 from agenttracer.testing import capture_events
 from agenttracer.wire.vocabulary import FailureCode, FailureType
 from tests.unit.sdk.fake_gateway import FakeGateway
@@ -80,17 +81,22 @@ def test_equal_seeds_make_equal_fleets(example: ModuleType) -> None:
 
 def test_the_readmes_program_runs_as_printed(gateway: FakeGateway) -> None:
     """With another address only: two steps, a failure, a start and an end arrive."""
-    program, test_program = re.findall(r"```python\n(.*?)```", (SDK / "README.md").read_text(), flags=re.DOTALL)
+    program, decorated, test_program = re.findall(r"```python\n(.*?)```", (SDK / "README.md").read_text(), flags=re.DOTALL)
     exec(compile(program.replace("http://127.0.0.1:8000", gateway.url), "README", "exec"), {})
     kinds = Counter(event["type"] for event in gateway.events)
     assert kinds == {"run_started": 1, "step_finished": 2, "failure_recorded": 1, "run_finished": 1}
     assert "stays in this process" not in str([request.batch for request in gateway.requests])
+    with capture_events() as events:
+        tracer = AgentTracer(agent_id="agent", agent_version="1")
+        scope: dict[str, Any] = {"tracer": tracer}
+        exec(compile(decorated, "README", "exec"), scope)
+        asyncio.run(scope["answer"]("a question"))
+        tracer.shutdown(0)
+    assert [event.type for event in events] == ["run_started", "step_finished", "run_finished"]
     exec(compile(test_program, "README", "exec"), {"run_my_agent": one_small_run})
 
 
 def one_small_run() -> None:
-    from agenttracer import AgentTracer
-
     tracer = AgentTracer(agent_id="agent", agent_version="1")
     with tracer.start_run() as run, run.step("tool", "lookup"):
         pass

@@ -95,6 +95,31 @@ def test_a_child_forked_in_the_middle_of_a_call_is_not_stuck(new_tracer: NewTrac
             thread.join()
 
 
+def test_a_child_forked_while_the_sender_loads_can_send(gateway: FakeGateway) -> None:
+    """The first event starts a thread that imports HTTP; a fork in that moment waits, else the child had half a module."""
+    done = python(
+        """
+        import os
+        from agenttracer import AgentTracer
+        tracer = AgentTracer(agent_id="a", agent_version="1", flush_interval_s=60)
+
+        def one_run():
+            with tracer.start_run() as run, run.step("tool", "lookup"):
+                pass
+
+        one_run()
+        for _ in range(3):
+            if os.fork() == 0:
+                one_run()
+                os._exit(0 if tracer.shutdown(30).accepted == 3 else 1)
+            print(os.waitstatus_to_exitcode(os.wait()[1]))
+        """,
+        AGENTTRACER_API_URL=gateway.url,
+    )
+    assert done.stdout.split() == ["0"] * 3, done.stderr
+    assert len(gateway.events) == 12
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_children_of_multiprocessing_flush_at_their_end(gateway: FakeGateway, tmp_path: Path, method: str) -> None:
     """They end without running `atexit`, and still lose nothing."""

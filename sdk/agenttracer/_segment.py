@@ -1,0 +1,138 @@
+"""A segment: one file of checksummed records in a spool's directory, owned by whoever holds its lock. Knows nothing of events.
+
+A record is its length and CRC-32 as big-endian 32 bit numbers, then its bytes. Records are written by one call of the
+operating system and not synced: they survive the end of the process, not the machine's loss of power.
+
+The lock is `flock`: it goes with the open file, ends with the last process that has it open, and says who may drain.
+"""
+
+import os
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple, Self
+from zlib import crc32
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows has no flock: there the spool is off
+    fcntl = None  # type: ignore[assignment]  # what the spool asks for before it does anything
+
+RECORD_MAX_BYTES: Final = 64 * 1024
+"""No event is nearly as large; a length beyond it was not written by us."""
+LOCKS: Final = fcntl is not None
+"""Whether this system has the locks that segments are owned by."""
+SUFFIX: Final = ".segment"
+_HEAD: Final = struct.Struct(">II")
+_TRIES: Final = 8
+
+
+class Reading(NamedTuple):
+    """Records from one place of a segment to another. `damaged`: how many could not be read, a torn end counting as one."""
+
+    records: Sequence[bytes]
+    end: int
+    damaged: int
+
+
+class Segment:
+    """An open and locked segment. Used under its spool's lock."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
+        self._descriptor = descriptor
+        self.size = os.fstat(descriptor).st_size
+        self.position = 0
+        """Up to where its records are settled."""
+        self.undelivered = 0
+        """Events in it that this process wrote and that are not settled."""
+
+    @classmethod
+    def create(cls, directory: Path, name: str) -> Self:
+        """A new, empty segment. Raises OSError."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        for attempt in range(_TRIES):
+            path = directory / f"{name}-{attempt}{SUFFIX}"
+            descriptor = os.open(path, flags, 0o600)
+            if _own(descriptor):
+                return cls(path, descriptor)
+            os.close(descriptor)  # another process looked at it before it was locked, and took it for an empty one left behind
+        raise OSError
+
+    @classmethod
+    def adopt(cls, path: Path) -> Self | None:
+        """The segment at `path` if nobody owns it any more. Raises OSError."""
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return None
+        if _own(descriptor):
+            return cls(path, descriptor)
+        os.close(descriptor)
+        return None
+
+    def append(self, frames: bytes) -> None:
+        """Write framed records as a whole or not at all. Raises OSError."""
+        written = 0
+        try:
+            written = os.write(self._descriptor, frames)
+        finally:
+            if written != len(frames):
+                os.ftruncate(self._descriptor, self.size)
+        if written != len(frames):
+            raise OSError
+        self.size += written
+
+    def read(self, start: int, *, max_records: int, max_bytes: int) -> Reading:
+        """Records from `start` on. Raises OSError."""
+        wanted = max(max_bytes, RECORD_MAX_BYTES + _HEAD.size)
+        block = os.pread(self._descriptor, min(wanted, self.size - start), start)
+        all_of_it = start + len(block) == self.size
+        records: list[bytes] = []
+        at = damaged = 0
+        while at < len(block) and len(records) < max_records:
+            length, checksum = _HEAD.unpack_from(block.ljust(at + _HEAD.size, b"\0"), at)
+            end = at + _HEAD.size + length
+            if end > len(block) and not all_of_it and length <= RECORD_MAX_BYTES:
+                break  # it goes on beyond the block
+            if not length or end > len(block) or length > RECORD_MAX_BYTES:
+                return Reading(records, self.size, damaged + 1)  # torn: nothing after it can be found
+            record = block[at + _HEAD.size : end]
+            if crc32(record) == checksum:
+                records.append(record)
+            else:
+                damaged += 1
+            at = end
+        return Reading(records, start + at, damaged)
+
+    def empty(self, *, keep: int) -> None:
+        """Begin again after the first `keep` bytes. Raises OSError."""
+        os.ftruncate(self._descriptor, keep)
+        self.size = self.position = keep
+
+    def remove(self) -> None:
+        """Everything in it is settled. Raises OSError."""
+        try:
+            self.path.unlink(missing_ok=True)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Leave it to whoever comes next. In a forked child the parent stays the owner: closing a copy unlocks nothing."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def framed(record: bytes) -> bytes:
+    """A record as it is written."""
+    return _HEAD.pack(len(record), crc32(record)) + record
+
+
+def _own(descriptor: int) -> bool:
+    """Lock a file, unless somebody owns it or it was removed meanwhile."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return os.fstat(descriptor).st_nlink > 0

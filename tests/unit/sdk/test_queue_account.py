@@ -1,0 +1,198 @@
+"""Queue, sender, courier and spool together: the account adds up after every step of any story."""
+
+import itertools
+import json
+import tempfile
+from collections import deque
+from typing import Any
+
+from hypothesis import settings, strategies
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from agenttracer._bell import Bell
+from agenttracer._config import Config
+from agenttracer._draft import RunEndDraft, RunHead, StepDraft
+from agenttracer._pipeline import Pipeline
+from agenttracer._transport import Answer
+from agenttracer.wire.vocabulary import DropReason, RunEnd, StepKind
+
+STEPS = 60
+EXAMPLES = 350
+"""21,000 steps of the story in sum."""
+_STEPS_TAKEN = itertools.count()
+
+
+class DiedError(BaseException):
+    """The sender's thread is ended from outside, in the middle of a call."""
+
+
+class ScriptedTransport:
+    """Answers from the script; what it does not answer is a gateway away. Keeps what it accepted."""
+
+    def __init__(self) -> None:
+        self.script: deque[str] = deque()
+        self.accepted: list[tuple[str, int]] = []
+
+    def post(self, body: bytes, *, within_s: float | None = None) -> Answer | None:
+        events = json.loads(body)["events"]
+        word = self.script.popleft() if self.script else "202"
+        if word == "die":
+            raise DiedError
+        if word == "hang":
+            return None
+        if word == "late":  # taken, but the answer got lost
+            self._take(events, refused=set())
+            return None
+        refused = {0} if word == "partial" else set()
+        status = 202 if word in {"202", "partial"} else int(word)
+        if status == 202:
+            self._take(events, refused=refused)
+        text = json.dumps({"accepted": 0, "rejected": [{"index": index, "code": "range"} for index in refused]}).encode()
+        return Answer(status=status, retry_after=None, body=text)
+
+    def _take(self, events: list[dict[str, Any]], *, refused: set[int]) -> None:
+        self.accepted += [(e["run_id"], e["seq"]) for index, e in enumerate(events) if "seq" in e and index not in refused]
+
+    def close(self) -> None:
+        pass
+
+
+class Account(RuleBasedStateMachine):
+    """`emitted = accepted + dropped + pending`, of which some are spooled, whatever happens in whatever order."""
+
+    @initialize(spooling=strategies.booleans())
+    def begin(self, spooling: bool) -> None:  # noqa: FBT001 - hypothesis draws it
+        self.directory = tempfile.TemporaryDirectory()
+        config = Config(
+            queue_max_events=30,
+            batch_max_events=8,
+            exit_timeout_s=0,
+            spool_dir=self.directory.name if spooling else None,
+            spool_max_bytes=16_000,
+        )
+        self.transport = ScriptedTransport()
+        self.pipeline = Pipeline(config, agent_id="agent", agent_version="1")
+        self.numbers = itertools.count()
+        self.heads = [RunHead(f"018f0000-0000-7000-8000-{number:012d}") for number in range(3)]
+        self.given: set[tuple[str, int]] = set()
+        self._wire()
+
+    def _wire(self) -> None:
+        """No thread and no network: a story's rules do what they would do."""
+        pipeline = self.pipeline
+        pipeline._queue._rouse = lambda: None
+        self.sender, self.courier, self.queue = pipeline._sender, pipeline._sender._courier, pipeline._queue
+        self.courier._connect = lambda: self.transport  # type: ignore[assignment,return-value]
+        self.naps = 3
+        self.courier._patience.nap = self._nap  # type: ignore[method-assign]
+
+    def _nap(self, _seconds: float, *, skippable: bool) -> bool:
+        """Waiting is over at once, a few times; then the end of the process comes, as the courier sees it."""
+        if self.courier._patience.meanwhile is not None:
+            self.courier._patience.meanwhile()
+        self.naps -= 1
+        return self.naps > 0
+
+    @rule(run=strategies.integers(0, 2), entries=strategies.integers(0, 3), times=strategies.integers(1, 12))
+    def step(self, run: int, entries: int, times: int) -> None:
+        for _ in range(times):
+            draft = StepDraft()
+            draft.run, draft.kind, draft.name, draft.attempt = self.heads[run], StepKind.TOOL, "lookup", 1
+            draft.seq = next(self.numbers)
+            draft.bits, draft.parent_bits, draft.cause_bits, draft.evidence = draft.seq + 1, 0, 0, None
+            draft.began_ns = draft.ended_ns = self.heads[run].started_ns
+            draft.metadata = {f"key{number}": number for number in range(entries)} or None
+            self.given.add((draft.run.run_id, draft.seq))
+            self.queue.detail(draft)
+
+    @rule(run=strategies.integers(0, 2))
+    def run_end(self, run: int) -> None:
+        head = self.heads[run]
+        end = RunEndDraft(
+            run=head,
+            seq=next(self.numbers),
+            ended_ns=head.started_ns,
+            status=RunEnd.SUCCESS,
+            emitted=1,
+            evidence=None,
+            cause_bits=0,
+        )
+        self.given.add((head.run_id, end.seq))
+        self.queue.reserved(end)
+
+    @rule(
+        script=strategies.lists(
+            strategies.sampled_from(["202", "202", "429", "413", "503", "hang", "late", "400", "401", "partial", "die"]),
+            max_size=5,
+        )
+    )
+    def send(self, script: list[str]) -> None:
+        """What the thread does when it wakes, with the gateway in some mood."""
+        self.transport.script = deque(script)
+        self.naps = 3
+        self.courier._paused_until = 0.0
+        try:
+            self.sender._attend()
+        except DiedError:
+            self.queue.unattended = True
+
+    @rule()
+    def spill(self) -> None:
+        self.sender.spill()
+
+    @rule()
+    def disk_full(self) -> None:
+        if self.pipeline._handover is not None and next(_STEPS_TAKEN) % 5 == 0:
+            self.pipeline._handover.spool._off()
+
+    @rule()
+    def fork(self) -> None:
+        """The child starts from nothing and adds up; the parent does not notice."""
+        parent, child = self.pipeline, Pipeline(self.pipeline.config, agent_id="agent", agent_version="1")
+        child.forked()
+        stats = child.stats()
+        assert (stats.emitted, stats.pending, stats.spooled, stats.dropped) == (0, 0, 0, {})
+        child.close(0)
+        assert self.pipeline is parent
+
+    @precondition(lambda self: not self.queue.closed)
+    @rule()
+    def settled(self) -> None:
+        """With a gateway that accepts, everything that was not dropped arrives, after deaths and all."""
+        self.transport.script = deque()
+        self.courier._paused_until = 0.0
+        listener = Bell()
+        self.courier._patience.listeners.append(listener)
+        self.sender._attend()
+        self.courier._patience.listeners.remove(listener)
+        stats = self.pipeline.stats()
+        assert stats.pending == 0
+        assert stats.accepted <= len(set(self.transport.accepted))
+        assert self.queue.is_past(self.queue.position())
+
+    @rule(odds=strategies.integers(0, 8))
+    def close(self, odds: int) -> None:
+        if odds == 0:
+            self.pipeline.close(0)
+
+    @invariant()
+    def adds_up(self) -> None:
+        next(_STEPS_TAKEN)
+        if not hasattr(self, "pipeline"):
+            return
+        stats = self.pipeline.stats()
+        assert stats.emitted == stats.accepted + sum(stats.dropped.values()) + stats.pending == len(self.given)
+        assert 0 <= stats.spooled <= stats.pending
+        assert self.queue.waiting <= 30
+        assert set(self.transport.accepted) <= self.given
+        assert stats.dropped.get(DropReason.INTERNAL, 0) == stats.internal_errors == 0
+
+    def teardown(self) -> None:
+        if hasattr(self, "pipeline"):
+            self.pipeline.close(0)
+            self.pipeline.leave_process()
+            self.directory.cleanup()
+
+
+TestAccount = Account.TestCase
+TestAccount.settings = settings(max_examples=EXAMPLES, stateful_step_count=STEPS, deadline=None)
