@@ -174,6 +174,15 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped 
     def _new_consumer_thread(self) -> Any:  # noqa: ANN401 - Faust's thread
         return PatientConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ANN401, ASYNC109 - Faust's signature
+        try:
+            return await super()._getmany(active_partitions, timeout)
+        except KeyError:
+            # aiokafka's fetcher lost a race with a rebalance after it had moved its position: what it held is read again.
+            _log.warning("fetch_raced_a_rebalance")
+            await self.perform_seek()
+            return {}
+
     async def perform_seek(self) -> None:
         """Begin where group and ledger agree. Called by Faust after every assignment."""
         self._forget(list(self._watermarks))

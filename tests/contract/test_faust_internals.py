@@ -17,6 +17,7 @@ _OVERRIDDEN = (
     "_commit_offsets",
     "_new_consumer_thread",
     "perform_seek",
+    "_getmany",
     "on_partitions_revoked",
 )
 

@@ -111,6 +111,7 @@ def test_400_401_403_404_422(new_tracer: NewTracer, gateway: FakeGateway, caplog
     if status in {401, 403}:
         assert _courier.PAUSE_S == 300
         assert sum(len(ids(request)) for request in gateway.requests) == len(sent)
+    assert tracer.shutdown(30).pending == 0  # its thread must not warn in the next test
 
 
 def test_queue_overflow(new_tracer: NewTracer, gateway: FakeGateway) -> None:

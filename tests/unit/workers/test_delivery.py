@@ -1,9 +1,13 @@
 """How the records of one fetch are handed out."""
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
-from stream_workers.delivery import CHUNK_BYTES, CHUNK_RECORDS, ChunkScheduler
+import pytest
+from faust.transport.drivers import aiokafka as driver
+
+from stream_workers.delivery import CHUNK_BYTES, CHUNK_RECORDS, ChunkConsumer, ChunkScheduler
 
 
 def _records(count: int, *, size: int = 10) -> list[Any]:
@@ -30,3 +34,20 @@ def test_partitions_take_turns() -> None:
     """A full partition does not make the others wait."""
     turns = [tp for tp, _ in ChunkScheduler().iterate({"a": _records(2 * CHUNK_RECORDS), "b": _records(1), "c": []})]
     assert turns == ["a", "b", "a"]
+
+
+def test_a_fetch_that_raced_a_rebalance_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client's fetcher may fail after it moved its position: nothing is delivered, and reading begins anew where it must."""
+
+    async def race(*_: object) -> None:
+        raise KeyError("partition")
+
+    sought: list[bool] = []
+
+    async def perform_seek(_: object) -> None:
+        sought.append(True)
+
+    monkeypatch.setattr(driver.Consumer, "_getmany", race)
+    monkeypatch.setattr(ChunkConsumer, "perform_seek", perform_seek)
+    assert asyncio.run(ChunkConsumer.__new__(ChunkConsumer)._getmany(None, 1.0)) == {}
+    assert sought == [True]
