@@ -50,7 +50,7 @@ class ErrorAnswers:
         headers = dict(error.headers)
         if isinstance(error, UnavailableError):
             # Jitter, or all who were refused together come back together.
-            headers["Retry-After"] = str(random.randint(self._retry_after_s, 3 * self._retry_after_s))  # noqa: S311
+            headers["Retry-After"] = str(random.randint(self._retry_after_s, 3 * self._retry_after_s))  # noqa: S311 - jitter
         return _answer(request, error.members(), status=error.status, headers=headers)
 
     async def _http(self, request: Request, error: Exception) -> Response:

@@ -21,14 +21,14 @@ def transport() -> "type[Transport]":
     with LOADING:
         import encodings.idna  # noqa: F401, PLC0415
 
-        from agenttracer._transport import Transport  # noqa: PLC0415
+        from agenttracer._transport import Transport  # noqa: PLC0415 - loaded when first needed
     return Transport
 
 
 def logger() -> "logging.Logger":
     """The logger `agenttracer`. Most processes never warn, and importing logging costs milliseconds."""
     with LOADING:
-        import logging  # noqa: PLC0415
+        import logging  # noqa: PLC0415 - loaded when first needed
     return logging.getLogger("agenttracer")
 
 

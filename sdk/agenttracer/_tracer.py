@@ -44,8 +44,8 @@ class AgentTracer:
         flush_on_sigterm: bool | None = None,
     ) -> None:
         # Everything behind the surface loads with the first tracer, not with the import of the package.
-        from agenttracer._config import load  # noqa: PLC0415
-        from agenttracer._pipeline import Pipeline  # noqa: PLC0415
+        from agenttracer._config import load  # noqa: PLC0415 - loaded when first needed
+        from agenttracer._pipeline import Pipeline  # noqa: PLC0415 - loaded when first needed
 
         config = load(
             {

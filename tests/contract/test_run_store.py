@@ -171,7 +171,7 @@ def test_what_postgres_refuses_is_permanent_and_says_no_value(migrated_dsn: dict
     """A value that no column takes is the record's fault; the error carries the SQLSTATE alone."""
     traffic = Traffic(3)
     batch = _batch(traffic.records(traffic.runs(1, steps=3)))
-    batch.rows.steps[0:1] = [batch.rows.steps[0]._replace(kind="canary-kind")]  # type: ignore[index]
+    batch.rows.steps[0:1] = [batch.rows.steps[0]._replace(kind="canary-kind")]  # type: ignore[index]  # a list inside
     store = PostgresStore(migrated_dsn["worker"], transaction_timeout_s=30)
 
     async def work() -> None:

@@ -10,8 +10,8 @@ from stream_workers.core.failures.rules import ERROR_RULES, SILENT_RULES, type_o
 _NOTHING = Facts(StepKind.TOOL, True, "", "", 0, 0, "", None)  # noqa: FBT003 - a failed step
 
 CASES = {
-    "quiet.empty_retrieval": Facts(StepKind.RETRIEVE, False, "", "", 0, 0, "", 0),  # noqa: FBT003
-    "quiet.content_filtered": Facts(StepKind.RESPOND, False, "", "", 0, 0, "content_filter", None),  # noqa: FBT003
+    "quiet.empty_retrieval": Facts(StepKind.RETRIEVE, False, "", "", 0, 0, "", 0),  # noqa: FBT003 - went well
+    "quiet.content_filtered": Facts(StepKind.RESPOND, False, "", "", 0, 0, "content_filter", None),  # noqa: FBT003 - went well
     "class.cancelled": _NOTHING._replace(error_class="cancellederror"),
     "class.interrupted": _NOTHING._replace(error_class="keyboardinterrupt"),
     "code.context_overflow": _NOTHING._replace(error_code="context_length_exceeded", http_status=400),
