@@ -1,8 +1,8 @@
 """See what your AI agents do in production, without storing what they read or wrote."""
 
+from agenttracer._around import carry, traced_step
 from agenttracer._counters import FlushResult, Stats
 from agenttracer._current import current_run, current_step
-from agenttracer._decorators import carry, traced_step
 from agenttracer._run import Run
 from agenttracer._step import Step
 from agenttracer._tracer import AgentTracer

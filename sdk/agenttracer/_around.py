@@ -1,4 +1,4 @@
-"""Functions of every shape inside a scope: what the decorators and `carry` share. Arguments and values are only passed on.
+"""Functions of every shape inside a scope: the decorators, and `carry`. Arguments and values are only passed on.
 
 A generator is inside its scope only while its body runs: between its values, the code that consumes it is where it was
 before, even if two generators take turns. No value is held here while it is out.
@@ -7,11 +7,13 @@ before, even if two generators take turns. No value is held here while it is out
 import functools
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from agenttracer._current import CURRENT, ScopeToken, leave
 from agenttracer._run import Run
 from agenttracer._step import Step
+
+_NAMELESS: Final = "nameless"
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 Scope = Run | Step
@@ -165,3 +167,32 @@ async def _moved(move: Awaitable[Any], stay: Visit) -> list[Any] | None:
             return [await move]
         except StopAsyncIteration:
             return None
+
+
+def traced_step(kind: str, name: str | None = None) -> Callable[[FunctionT], FunctionT]:
+    """Decorate a function, coroutine function, generator or async generator: each call is a step of the current run.
+
+    `kind` and `name` are those of `Run.step`; without `name` it is the function's own. Outside any run the function runs
+    untraced. Arguments and values are passed on and never looked at.
+    """
+
+    def decorate(function: FunctionT) -> FunctionT:
+        known_as = name or str(getattr(function, "__name__", _NAMELESS))
+
+        def visit() -> Visit:
+            scope = CURRENT.get()
+            return Visit(None) if scope is None else Stay(scope.run.start_step(kind, known_as))
+
+        return around(function, visit)
+
+    return decorate
+
+
+def carry(function: FunctionT, *, scope: Scope | None = None) -> FunctionT:
+    """`function`, to be called elsewhere as if from here: in the step or run that is current now, or in `scope`.
+
+    For thread pools and threads, which start without a place: `pool.submit(carry(work), …)`, `pool.map(carry(work), …)`.
+    Tasks and `asyncio.to_thread` need no help.
+    """
+    place = CURRENT.get() if scope is None else scope
+    return around(function, lambda: Visit(place))

@@ -104,9 +104,9 @@ class Config:
     batch_max_events: int = _setting(1_000, _count(1, 4_000), "must be from 1 to 4000")
     """A gateway takes 5,000; drop reports ride along."""
     queue_max_events: int = _setting(20_000, _count(10, 10_000_000), "must be from 10 to 10000000")
-    """Ten seconds of 2,000 steps a second; about 20 MiB when full."""
-    queue_max_bytes: int = _setting(24 * 1024 * 1024, _count(64 * 1024, 2**40), "must be at least 65536")
-    """Estimated memory, for steps with much metadata."""
+    """Ten seconds of 2,000 steps a second; about 9 MiB when full."""
+    queue_max_bytes: int = _setting(32 * 1024 * 1024, _count(64 * 1024, 2**40), "must be at least 65536")
+    """What the queue may be charged for: 1.6 kB an event, more for a step with more than six metadata entries."""
     heartbeat_interval_s: float = _setting(60.0, _seconds(0.1, 86_400), "must be from 0.1 to 86400")
     """One small event a minute for a run that takes long."""
     spool_dir: str | None = _setting(None, _directory, "must be an absolute path")

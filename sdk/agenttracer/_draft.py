@@ -4,7 +4,6 @@ A draft holds plain values only: never an exception, a message, or an object of 
 only where they are built: importing this module does not load them, so that `import agenttracer` stays cheap.
 """
 
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -14,7 +13,7 @@ from agenttracer.wire.vocabulary import FailureType, RunEnd, StepKind, StepStatu
 
 if TYPE_CHECKING:
     from agenttracer._fit import Fit
-    from agenttracer.wire.events import Event, Evidence, FailureRecorded, RunFinished, RunStarted, StepFinished
+    from agenttracer.wire.events import Event, Evidence, FailureRecorded, RunFinished, StepFinished
 
 MetadataInput = Mapping[str, MetadataValue]
 
@@ -24,10 +23,11 @@ class RunHead:
 
     __slots__ = ("run_id", "started_ns", "started_us")
 
-    def __init__(self, run_id: str) -> None:
-        self.run_id = run_id
-        self.started_us = time.time_ns() // 1_000
-        self.started_ns = time.perf_counter_ns()
+    run_id: str
+    started_us: int
+    """Unix time at its start."""
+    started_ns: int
+    """The monotonic clock at its start."""
 
     def at_us(self, moment_ns: int) -> int:
         """Wall clock microseconds at a reading of the monotonic clock, so that a stepping wall clock cannot reorder a run."""
@@ -43,6 +43,10 @@ class Draft(Protocol):
     @property
     def run(self) -> RunHead:
         """The run it belongs to."""
+
+    @property
+    def metadata(self) -> Mapping[str, object] | None:
+        """What was added to it, if anything: the part of it whose size is not known beforehand."""
 
     def event(self, fit: "Fit") -> "Event":
         """The contract object. Called once, in the sender's thread."""
@@ -103,31 +107,6 @@ class StepDraft:
         )
 
 
-class RunStartDraft(NamedTuple):
-    """The start of a run."""
-
-    run: RunHead
-    seq: int
-    parent_run_id: str | None
-    parent_bits: int
-    abandon_after_s: int | None
-    metadata: dict[str, MetadataValue] | None
-
-    def event(self, fit: "Fit") -> "RunStarted":
-        """The start as the contract has it."""
-        from agenttracer.wire import events  # noqa: PLC0415 - see the module's opening
-
-        return events.RunStarted(
-            run_id=self.run.run_id,
-            seq=self.seq,
-            started_at=self.run.at_us(self.run.started_ns),
-            parent_run_id=self.parent_run_id,
-            parent_step_id=step_id(self.parent_bits) if self.parent_bits else None,
-            abandon_after_s=self.abandon_after_s,
-            metadata=fit.metadata(self.metadata),
-        )
-
-
 class FailureDraft(NamedTuple):
     """A failure that the agent's own code recorded. The message is gone already: only its length and fingerprint are here."""
 
@@ -141,6 +120,10 @@ class FailureDraft(NamedTuple):
     attempt: int | None
     message_chars: int | None
     message_fingerprint: str | None
+
+    @property
+    def metadata(self) -> None:
+        """None."""
 
     def event(self, _fit: "Fit") -> "FailureRecorded":
         """The failure as the contract has it."""
@@ -160,16 +143,31 @@ class FailureDraft(NamedTuple):
         )
 
 
-class RunEndDraft(NamedTuple):
+class RunEndDraft:
     """The end of a run."""
 
-    run: RunHead
-    seq: int
-    ended_ns: int
-    status: RunEnd
-    emitted: int
-    evidence: "Evidence | None"
-    cause_bits: int
+    __slots__ = ("cause_bits", "emitted", "ended_ns", "evidence", "run", "seq", "status")
+
+    metadata = None
+
+    def __init__(
+        self,
+        run: RunHead,
+        *,
+        seq: int,
+        ended_ns: int,
+        status: RunEnd,
+        emitted: int,
+        evidence: "Evidence | None" = None,
+        cause_bits: int = 0,
+    ) -> None:
+        self.run = run
+        self.seq = seq
+        self.ended_ns = ended_ns
+        self.status = status
+        self.emitted = emitted
+        self.evidence = evidence
+        self.cause_bits = cause_bits
 
     def event(self, _fit: "Fit") -> "RunFinished":
         """The end as the contract has it."""

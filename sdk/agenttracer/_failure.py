@@ -1,13 +1,14 @@
 """A failure that the agent's own code records: which id it gets, and what of its message may go on."""
 
 from time import perf_counter_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agenttracer._draft import FailureDraft
-from agenttracer._fingerprint import fingerprint_of
 from agenttracer._fit import require_code, require_member
 from agenttracer._ids import new_step_bits
 from agenttracer.wire.vocabulary import FailureType
+
+_HEX_DIGITS: Final = 32
 
 if TYPE_CHECKING:
     from agenttracer._run import Run
@@ -45,3 +46,10 @@ def _failure_bits(scope: "Run | Step") -> int:
         first = not scope.failures
         scope.failures += 1
     return scope.bits if first else new_step_bits()
+
+
+def fingerprint_of(message: str, *, key: bytes) -> str:
+    """HMAC-SHA256 of the message's UTF-8 bytes, cut to 128 bits: equal messages group, none can be guessed."""
+    import hmac  # noqa: PLC0415 - loads the TLS library; most agents configure no key
+
+    return hmac.digest(key, message.encode("utf-8", "surrogatepass"), "sha256").hex()[:_HEX_DIGITS]

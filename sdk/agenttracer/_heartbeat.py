@@ -1,6 +1,5 @@
 """The runs that are open, and the heartbeats by which the store tells a long run from a dead one. Holds no run alive."""
 
-import threading
 import time
 import weakref
 from collections.abc import Callable
@@ -13,38 +12,32 @@ if TYPE_CHECKING:
 
 
 class OpenRuns:
-    """A run that the agent lost hold of cannot end any more: it falls out, gets no heartbeats, and is found abandoned."""
+    """A run that the agent lost hold of cannot end any more: it falls out, gets no heartbeats, and is found abandoned.
 
-    def __init__(self, lock: threading.RLock, *, interval_s: float) -> None:
-        self._lock = lock
+    Without a lock: each of these operations on a set is one that no other thread can get into.
+    """
+
+    def __init__(self, *, interval_s: float) -> None:
         self._interval_ns = int(interval_s * 1e9)
         self._interval_s = interval_s
-        self._runs: dict[int, weakref.ref[Run]] = {}
+        self._runs: set[weakref.ref[Run]] = set()
         self._next_beat = time.monotonic() + interval_s
 
     def add(self, run: "Run") -> None:
         """A run began."""
-        key, runs = id(run), self._runs
-        with self._lock:
-            runs[key] = weakref.ref(run, lambda _: runs.pop(key, None))
+        runs = self._runs
+        runs.add(weakref.ref(run, runs.discard))
 
     def discard(self, run: "Run") -> None:
         """A run ended."""
-        with self._lock:
-            self._runs.pop(id(run), None)
+        self._runs.discard(weakref.ref(run))
 
     def each(self, do: Callable[["Run"], None]) -> None:
         """Call `do` with every open run."""
-        with self._lock:
-            held = [reference() for reference in list(self._runs.values())]
-        for run in held:
+        for reference in self._runs.copy():
+            run = reference()
             if run is not None:
                 do(run)
-
-    def renew(self, lock: threading.RLock, do: Callable[["Run"], None]) -> None:
-        """In a forked child, where the old lock may be held by a thread that does not exist: call `do` with every open run."""
-        self._lock = lock
-        self.each(do)
 
     def due(self) -> list[RunHeartbeat]:
         """The heartbeats to send now: none but once an interval, and for runs that are open for at least one."""

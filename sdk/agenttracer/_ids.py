@@ -1,9 +1,11 @@
 """Ids: random, apart from the generator that agents seed, and new in a forked child. No other module draws random numbers."""
 
-import random
-import time
+from _random import Random  # what `random.Random` is made of, without the milliseconds that importing the rest of it takes
+from typing import Final
 
-_generator = random.Random()  # noqa: S311 - ids must be unique, not secret; the system's own source costs ten times as much
+_MILLIS: Final = (1 << 48) - 1
+_LOW: Final = (1 << 62) - 1
+_generator = Random()  # seeded by the system; ids must be unique, not secret, and its own source costs ten times as much
 random_bits = _generator.getrandbits
 random_below = _generator.random
 
@@ -13,10 +15,15 @@ def reseed() -> None:
     _generator.seed()
 
 
-def new_run_id() -> str:
-    """A UUID version 7 (RFC 9562): 48 bits of Unix milliseconds, then 74 random bits."""
-    millis = time.time_ns() // 1_000_000 & (1 << 48) - 1
-    value = millis << 80 | 0x7 << 76 | random_bits(12) << 64 | 0b10 << 62 | random_bits(62)
+def new_run_value(now_ns: int) -> int:
+    """The 128 bits of a UUID version 7 (RFC 9562): 48 bits of Unix milliseconds, then 74 random bits."""
+    millis = now_ns // 1_000_000 & _MILLIS
+    drawn = random_bits(74)
+    return millis << 80 | 0x7 << 76 | drawn >> 62 << 64 | 0b10 << 62 | drawn & _LOW
+
+
+def uuid_text(value: int) -> str:
+    """The canonical form of a UUID's 128 bits."""
     text = f"{value:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 

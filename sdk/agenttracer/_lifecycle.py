@@ -1,17 +1,26 @@
-"""What happens to all pipelines of the process together: fork, exit, and capture for tests."""
+"""What happens to all pipelines of the process together: fork, exit, SIGTERM, and capture for tests.
+
+SIGTERM ends a process without exit hooks by default, as orchestrators do every day; here it flushes first, then lets it end.
+Only where nobody else handles the signal: a program with a handler of its own ends by itself, with its exit hooks, and is
+left alone; should it call ours as the one that it found, ours flushes and leaves the ending to it.
+"""
 
 import atexit
+import contextlib
 import os
+import signal
 import sys
+import threading
 import time
 import weakref
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from agenttracer import _ids, _warn
 
 if TYPE_CHECKING:
-    from agenttracer._outlet import Outlet
     from agenttracer._pipeline import Pipeline
+    from agenttracer._queue import Outlet
 
 _pipelines: "set[Pipeline]" = set()
 """Those that have to be flushed at the end of the process."""
@@ -60,6 +69,23 @@ def watch_process_exit() -> None:
         return
     _exit_watched_in = os.getpid()
     sys.modules["multiprocessing.util"].Finalize(None, shut_down_all, exitpriority=0)
+
+
+def watch_sigterm() -> None:
+    """Handle SIGTERM from now on, if that is the default's to handle and this is the thread that may change it."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _flush_and_end)
+
+
+def _flush_and_end(number: int, _frame: FrameType | None) -> None:
+    chained = signal.getsignal(number) is not _flush_and_end
+    try:
+        with contextlib.suppress(Exception):  # whatever goes wrong, the signal must do its work
+            shut_down_all()
+    finally:
+        if not chained:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
 
 
 def _after_fork_in_child() -> None:

@@ -6,19 +6,17 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-from agenttracer import _lifecycle, _loading, _sigterm
-from agenttracer._bell import Bell
+from agenttracer import _lifecycle, _loading
 from agenttracer._config import Config
 from agenttracer._counters import Counters, FlushResult, Stats
 from agenttracer._courier import Courier
-from agenttracer._draft import RunEndDraft, RunStartDraft
+from agenttracer._draft import RunEndDraft
 from agenttracer._fit import Fit
 from agenttracer._heartbeat import OpenRuns
 from agenttracer._ids import new_producer_id
 from agenttracer._losses import Losses
-from agenttracer._outlet import Nowhere, Outlet
-from agenttracer._patience import Patience
-from agenttracer._queue import Queue
+from agenttracer._patience import Bell, Patience
+from agenttracer._queue import Nowhere, Outlet, Queue
 from agenttracer._sampling import Allowance, Holdback, is_told
 from agenttracer._sender import Sender
 from agenttracer._version import SDK_NAME
@@ -56,7 +54,7 @@ class Pipeline:
         self.begin_anew()
         _lifecycle.register(self)
         if config.flush_on_sigterm and not config.disabled:
-            _sigterm.watch()
+            _lifecycle.watch_sigterm()
 
     def begin_anew(self) -> None:
         """Make everything that one process must not share with another: locks, queue, thread, producer id."""
@@ -65,7 +63,7 @@ class Pipeline:
         self.counters = Counters(self.lock)
         self.fit = Fit(self.counters.misfit)
         self._allowance = Allowance(self.lock, max_bytes=config.queue_max_bytes // _HELD_SHARE)
-        self._open_runs = OpenRuns(self.lock, interval_s=_heartbeat_interval_s(config))
+        self._open_runs = OpenRuns(interval_s=_heartbeat_interval_s(config))
         self._losses = Losses(self.lock)
         self._patience = Patience(Bell())
         self._thread: threading.Thread | None = None
@@ -147,12 +145,12 @@ class Pipeline:
             self._queue.unattended = True
             self.counters.internal_error()
 
-    def began(self, run: "Run", start: RunStartDraft, *, follows: bool | None = None) -> None:
-        """A run began. `follows` says whether its parent is sampled, where that is known."""
-        if not is_told(start, rate=self.config.sample_rate, follows=follows):
+    def began(self, run: "Run") -> None:
+        """A run began."""
+        if self.config.sample_rate < 1.0 and not is_told(run, rate=self.config.sample_rate):
             run.held = self.holdback()
         self._open_runs.add(run)
-        run.outlet.reserved(start)
+        run.outlet.reserved(run)
 
     def holdback(self) -> Holdback:
         """Where a run that is not sampled puts its events."""
@@ -183,7 +181,7 @@ class Pipeline:
         self.begin_anew()
         if closed:
             self._queue.close()
-        open_runs.renew(self.lock, lambda run: run.counted_anew())
+        open_runs.each(lambda run: run.counted_anew())
 
     def stats(self) -> Stats:
         """A consistent moment of all counters."""

@@ -7,26 +7,50 @@ arriving step is dropped, an arriving reserved event pushes the newest queued st
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
-from agenttracer._bell import Bell
 from agenttracer._draft import Draft, StepDraft
 from agenttracer._losses import Losses
+from agenttracer._patience import Bell
 from agenttracer.wire.vocabulary import DropReason
 
-DRAFT_BYTES: Final = 640
-"""Memory of a queued draft without metadata: the object with its numbers. Measured with tracemalloc, rounded up."""
 ENTRY_BYTES: Final = 160
 """Memory of one metadata entry, at most: keys and labels are cut off at 64 characters before they get here."""
+COMMON_ENTRIES: Final = 6
+"""Metadata entries that every draft is charged for, whether it has them or not: then a draft need not be measured."""
+DRAFT_BYTES: Final = 640 + COMMON_ENTRIES * ENTRY_BYTES
+"""Memory of a queued draft, at most: the object with its numbers (measured with tracemalloc, rounded up) and its metadata."""
 
 Position = tuple[int, int]
 """How many events entered the reserved lane and the steps' lane."""
 
 
+class Outlet(Protocol):
+    """The queue, a capture for tests, or nowhere."""
+
+    def detail(self, draft: StepDraft) -> None:
+        """Take a step. Never blocks, never raises."""
+
+    def reserved(self, draft: Draft) -> None:
+        """Take anything else. Never blocks, never raises."""
+
+
+class Nowhere:
+    """Forgets everything."""
+
+    def detail(self, draft: StepDraft) -> None:
+        """Forget a step."""
+
+    def reserved(self, draft: Draft) -> None:
+        """Forget anything else."""
+
+
 class Queue:
     """`emitted = accepted + dropped + len(queue)` holds whenever the lock is free.
 
-    The lock is reentrant, since a signal handler or finalizer may trace while its thread holds it.
+    A step is appended without the lock as long as nothing has to be looked at, which `_free_below` says: a deque's append
+    cannot be interrupted. Threads that ask at the same instant may each put in one more. The lock is reentrant, since a signal
+    handler or finalizer may trace while its thread holds it.
     """
 
     def __init__(
@@ -49,70 +73,104 @@ class Queue:
         self._rouse = rouse
         self._steps: deque[StepDraft] = deque()
         self._reserved: deque[Draft] = deque()
-        self._bytes = 0
+        self._extra_bytes = 0
+        """What the waiting drafts take beyond `DRAFT_BYTES` each."""
+        self._free_below = 0
+        """With fewer events waiting, neither a bound nor the sender has to be thought of."""
+        self._woken = False
+        """The bell was rung for a full batch, and nothing was taken since."""
+        self._turned_away = 0
         self._taken: Position = (0, 0)
         self._settled: Position = (0, 0)
-        self.unattended = True
-        """No thread empties this queue: whoever puts something in has to rouse one."""
+        self._unattended = True
         self.closed = False
-        self.emitted = 0
         self.accepted = 0
         self.in_flight = 0
 
     def __len__(self) -> int:
-        return len(self._steps) + len(self._reserved) + self.in_flight
+        return self.waiting + self.in_flight
 
     @property
     def waiting(self) -> int:
         """Events in the two lanes."""
         return len(self._steps) + len(self._reserved)
 
+    @property
+    def emitted(self) -> int:
+        """Events that were given to this queue."""
+        return sum(self._taken) + self.waiting + self._turned_away
+
+    @property
+    def unattended(self) -> bool:
+        """No thread empties this queue: whoever puts something in has to rouse one."""
+        return self._unattended
+
+    @unattended.setter
+    def unattended(self, unattended: bool) -> None:
+        self._unattended = unattended
+        self._look_ahead()
+
+    def _look_ahead(self) -> None:
+        """Find anew how far steps may be appended without a look: to where the sender is woken, then to the bounds."""
+        if self._unattended or self.closed:
+            self._free_below = 0
+            return
+        room = min(self._max_events, (self._max_bytes - self._extra_bytes) // DRAFT_BYTES)
+        self._free_below = room if self._woken else min(room, self._wake_at)
+
     def detail(self, draft: StepDraft) -> None:
         """Queue a step, or drop it when the queue is full."""
-        metadata = draft.metadata
-        size = DRAFT_BYTES if metadata is None else DRAFT_BYTES + ENTRY_BYTES * len(metadata)
+        steps, metadata = self._steps, draft.metadata
+        if len(steps) + len(self._reserved) < self._free_below and (metadata is None or len(metadata) <= COMMON_ENTRIES):
+            steps.append(draft)
+            return
         with self._lock:
-            self.emitted += 1
-            steps = self._steps
-            waiting = len(steps) + len(self._reserved)
-            if waiting >= self._max_events or self._bytes + size > self._max_bytes or self.closed:
+            if self.closed or not self._has_room(draft):
                 self._refuse(draft)
                 return
             steps.append(draft)
-            self._bytes += size
-        if waiting == self._wake_at:
-            self._bell.ring()
-        if self.unattended:
-            self._rouse()
+            self._entered(draft)
+        self._wake()
 
     def reserved(self, draft: Draft) -> None:
         """Queue a run start, failure or run end; steps make room for it, the newest first."""
-        size = _size(draft)
+        if len(self._steps) + len(self._reserved) < self._free_below and draft.metadata is None:
+            self._reserved.append(draft)
+            return
         with self._lock:
-            self.emitted += 1
-            while self._is_full(size) and self._steps and not self.closed:
+            while not self.closed and self._steps and not self._has_room(draft):
                 self._push_out()
-            if self.closed or self._is_full(size):
+            if self.closed or not self._has_room(draft):
                 self._refuse(draft)
                 return
             self._reserved.append(draft)
-            self._bytes += size
-            waiting = self.waiting
-        if waiting == self._wake_at:
-            self._bell.ring()
-        if self.unattended:
-            self._rouse()
+            self._entered(draft)
+        self._wake()
 
-    def _is_full(self, size: int) -> bool:
-        return self.waiting >= self._max_events or self._bytes + size > self._max_bytes
+    def _has_room(self, draft: Draft) -> bool:
+        waiting = self.waiting + 1
+        bytes_then = waiting * DRAFT_BYTES + self._extra_bytes + _extra_bytes(draft)
+        return waiting <= self._max_events and bytes_then <= self._max_bytes
+
+    def _entered(self, draft: Draft) -> None:
+        self._extra_bytes += _extra_bytes(draft)
+        if self.waiting > self._wake_at and not self._woken:
+            self._woken = True
+            self._bell.ring()
+        self._look_ahead()
+
+    def _wake(self) -> None:
+        if self._unattended:
+            self._rouse()
 
     def _push_out(self) -> None:
         newest = self._steps.pop()
-        size = _size(newest)
-        self._bytes -= size  # computed before: a signal handler that traces may run inside the call
+        self._turned_away += 1
+        self._extra_bytes -= _extra_bytes(newest)
         self._losses.add(newest.run.run_id, DropReason.QUEUE_FULL)
 
     def _refuse(self, draft: Draft) -> None:
+        self._turned_away += 1
         self._losses.add(draft.run.run_id, DropReason.EXIT if self.closed else DropReason.QUEUE_FULL)
 
     def take(self, limit: int) -> list[Draft]:
@@ -121,10 +179,11 @@ class Queue:
             reserved = [self._reserved.popleft() for _ in range(min(limit, len(self._reserved)))]
             steps = [self._steps.popleft() for _ in range(min(limit - len(reserved), len(self._steps)))]
             taken: list[Draft] = [*reserved, *steps]
-            size = sum(map(_size, taken))
-            self._bytes -= size
+            self._extra_bytes -= sum(map(_extra_bytes, taken)) if self._extra_bytes else 0
             self._taken = (self._taken[0] + len(reserved), self._taken[1] + len(steps))
             self.in_flight += len(taken)
+            self._woken = self.waiting > self._wake_at
+            self._look_ahead()
             return taken
 
     def accept(self, count: int) -> None:
@@ -171,18 +230,23 @@ class Queue:
             if self.closed:
                 return 0
             self.closed = True
+            self._look_ahead()
             kept = min(kept, self.in_flight)
             left = len(self) - kept
-            for draft in (*self._reserved, *self._steps):
-                self._losses.add(draft.run.run_id, DropReason.EXIT)
+            for lane in (self._reserved, self._steps):
+                while lane:
+                    self._refuse(lane.popleft())
             self._losses.add_unknown(self.in_flight - kept, DropReason.EXIT)
-            self._reserved.clear()
-            self._steps.clear()
-            self._bytes = 0
+            self._extra_bytes = 0
             self.in_flight = kept
             return left
 
 
-def _size(draft: Draft) -> int:
+def size_of(draft: Draft) -> int:
+    """Bytes of memory that a queued draft is charged for."""
+    return DRAFT_BYTES + _extra_bytes(draft)
+
+
+def _extra_bytes(draft: Draft) -> int:
     metadata = getattr(draft, "metadata", None)
-    return DRAFT_BYTES + ENTRY_BYTES * len(metadata) if metadata else DRAFT_BYTES
+    return ENTRY_BYTES * max(0, len(metadata) - COMMON_ENTRIES) if metadata else 0

@@ -2,18 +2,17 @@
 
 import itertools
 from collections.abc import Mapping
-from time import perf_counter_ns
+from time import perf_counter_ns, time_ns
 from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from agenttracer._current import CURRENT, ScopeToken, leave, step_within
-from agenttracer._draft import MetadataInput, RunEndDraft, RunHead, RunStartDraft
+from agenttracer._draft import MetadataInput, RunEndDraft, RunHead
 from agenttracer._evidence import evidence_of
 from agenttracer._failure import failure_of
 from agenttracer._fit import require_member, require_metadata, require_name, require_traceparent
-from agenttracer._ids import new_run_id
-from agenttracer._outcomes import Outcomes
-from agenttracer._passage import Passages
+from agenttracer._ids import new_run_value, random_bits, step_id, uuid_text
+from agenttracer._memory import Memory
 from agenttracer._step import Step
 from agenttracer._traceparent import Origin, formatted
 from agenttracer.errors import UsageError
@@ -22,31 +21,45 @@ from agenttracer.wire.vocabulary import INVALID_NAME, RunEnd, StepKind
 
 if TYPE_CHECKING:
     from agenttracer._draft import FailureDraft
-    from agenttracer._outlet import Outlet
+    from agenttracer._fit import Fit
     from agenttracer._pipeline import Pipeline
+    from agenttracer._queue import Outlet
     from agenttracer._sampling import Holdback
+    from agenttracer.wire.events import RunStarted
+    from agenttracer.wire.metadata import MetadataValue
 
 _KINDS: Final[Mapping[str, StepKind]] = {str(kind): kind for kind in StepKind}
 _ENDS: Final[Mapping[str, RunEnd]] = {str(end): end for end in RunEnd}
+_NAMES: Final[set[str]] = set()
+"""Step names that fit, of which an agent says the same few over and over. Bounded."""
+_NAMES_MAX: Final = 4_096
+_STRIDE: Final = 0x9E37_79B9_7F4A_7C15
+"""Odd, so that the ids of a run's first 2^64 steps all differ: 2^64 divided by the golden ratio."""
+_64_BITS: Final = (1 << 64) - 1
 
 
 class Run(RunHead):
     """One execution of an agent. Made by `AgentTracer.start_run`; leaving its `with` (or `async with`) block, or `end`, ends it.
 
     Usable from any number of threads and tasks. An exception that leaves the block makes the run a failure and goes on
-    unchanged. The other attributes belong to the SDK.
+    unchanged. The other attributes belong to the SDK. In the queue it is its own start.
     """
 
     __slots__ = (
         "__weakref__",
         "_failed",
+        "_first_id",
+        "_inherited",
+        "_open",
         "_said",
+        "_text",
+        "_value",
         "emissions",
-        "ended",
         "failures",
         "held",
-        "outcomes",
-        "passages",
+        "memory",
+        "metadata",
+        "origin",
         "pipeline",
         "seqs",
         "token",
@@ -54,21 +67,45 @@ class Run(RunHead):
 
     bits: ClassVar[int] = 0
     """A run is nobody's parent step."""
+    seq: ClassVar[int] = 0
+    """Its start is the first thing said of it."""
 
     def __init__(self, pipeline: "Pipeline") -> None:
-        super().__init__(new_run_id())
+        now_ns = time_ns()
+        self._value = new_run_value(now_ns)
+        self._text: str | None = None
+        self.started_us = now_ns // 1_000
+        self.started_ns = perf_counter_ns()
         self.pipeline = pipeline
-        self.outcomes = Outcomes()
-        self.passages = Passages()
-        self.seqs = itertools.count()
-        self.emissions = itertools.count(1)
+        self.seqs = itertools.count(1)
+        self.emissions = itertools.count(2)
+        self._first_id = random_bits(64)
+        self._inherited: tuple[tuple[int, int], ...] = ()
+        """In a forked child: below which `seq` the ids of steps are counted from where, as they are in the parent."""
+        self.memory: Memory | None = None
+        """Of errors; None as long as there was none."""
         self.token: ScopeToken | None = None
         self.held: Holdback | None = None
         """Where events go while it is open whether the run is told at all; see `_sampling`."""
-        self.ended = False
+        self.origin: Origin | None = None
+        self.metadata: dict[str, MetadataValue] | None = None
+        self._open = True
+        """Deleted by whoever ends the run: a deletion succeeds once, in whichever thread."""
         self.failures = 0
         self._failed = False
         self._said: RunEnd | None = None
+
+    @property
+    def run_id(self) -> str:  # written out when first asked for: the agent's threads seldom do
+        """The id under which the run is stored: a UUID."""
+        text = self._text
+        if text is None:
+            text = self._text = uuid_text(self._value)
+        return text
+
+    @run_id.setter
+    def run_id(self, text: str) -> None:
+        self._text = text
 
     def begin(self, metadata: MetadataInput | None, traceparent: str | None) -> None:
         """Say that the run started. For the tracer, which does it once."""
@@ -76,17 +113,40 @@ class Run(RunHead):
         if pipeline.strict:
             require_metadata({} if metadata is None else metadata)
             require_traceparent(traceparent)
-        origin = _origin() if traceparent is None else pipeline.fit.traceparent(traceparent)
-        next(self.emissions)
-        start = RunStartDraft(
-            run=self,
-            seq=next(self.seqs),
+        self.origin = _origin() if traceparent is None else pipeline.fit.traceparent(traceparent)
+        if metadata:
+            self.metadata = pipeline.fit.metadata(metadata)
+        pipeline.began(self)
+
+    def event(self, fit: "Fit") -> "RunStarted":
+        """Its start as the contract has it."""
+        from agenttracer.wire import events  # noqa: PLC0415 - loaded by the first tracer, not by importing the SDK
+
+        origin = self.origin
+        return events.RunStarted(
+            run_id=self.run_id,
+            seq=self.seq,
+            started_at=self.at_us(self.started_ns),
             parent_run_id=None if origin is None else origin.run_id,
-            parent_bits=0 if origin is None else origin.bits,
-            abandon_after_s=pipeline.abandon_after_s,
-            metadata=pipeline.fit.metadata(metadata),
+            parent_step_id=None if origin is None or not origin.bits else step_id(origin.bits),
+            abandon_after_s=self.pipeline.abandon_after_s,
+            metadata=fit.metadata(self.metadata),
         )
-        pipeline.began(self, start, follows=None if origin is None else origin.sampled)
+
+    def step_bits(self, seq: int) -> int:
+        """The id of the step with this number: never 0, and random in its first place, so that no two processes agree."""
+        for below, first_id in self._inherited:
+            if seq < below:
+                return (first_id + seq * _STRIDE) & _64_BITS or 1
+        return (self._first_id + seq * _STRIDE) & _64_BITS or 1
+
+    def remembering(self) -> Memory:
+        """What has to be remembered of errors, from the first one on."""
+        with self.pipeline.lock:
+            memory = self.memory
+            if memory is None:
+                memory = self.memory = Memory()
+            return memory
 
     @property
     def run(self) -> "Run":
@@ -130,17 +190,25 @@ class Run(RunHead):
         Without `attempt` it is 1, or one more than that of the same step under the same parent if that ended in an error.
         """
         try:
-            pipeline = self.pipeline
-            if pipeline.strict:
-                require_member(StepKind, kind, field="kind")
-                require_name(name, field="name")
-            known = _KINDS.get(kind) or pipeline.fit.kind(kind)
-            if type(name) is not str or len(name) > NAME_MAX_CHARS or not is_name(name):
-                name = pipeline.fit.name(name, field="step name")  # at once: no text may wait in the queue
+            known = _KINDS.get(kind)
+            if known is None or name not in _NAMES or type(name) is not str:
+                known, name = self._fitting(kind, name)
             return Step(self, known, name, 0 if attempt is None else min(max(int(attempt), 1), 10_000))
         except Exception as error:  # noqa: BLE001 - telemetry never harms the agent
             self.guard(error)
             return Step(self, StepKind.OTHER, INVALID_NAME, 1)
+
+    def _fitting(self, kind: str, name: str) -> tuple[StepKind, str]:
+        """Kind and name as they may be sent, or MisfitError when strict. At once: no text may wait in the queue."""
+        pipeline = self.pipeline
+        if pipeline.strict:
+            require_member(StepKind, kind, field="kind")
+            require_name(name, field="name")
+        if type(name) is not str or len(name) > NAME_MAX_CHARS or not is_name(name):
+            name = pipeline.fit.name(name, field="step name")
+        elif len(_NAMES) < _NAMES_MAX:
+            _NAMES.add(name)
+        return _KINDS.get(kind) or pipeline.fit.kind(kind), name
 
     def start_step(self, kind: str, name: str, *, attempt: int | None = None, parent: Step | None = None) -> Step:
         """A step that has begun, for code that no block can hold: `Step.end` ends it, from any thread or task.
@@ -204,30 +272,47 @@ class Run(RunHead):
         except Exception as error:  # noqa: BLE001 - telemetry never harms the agent
             self.guard(error)
 
+    @property
+    def ended(self) -> bool:
+        """Whether it is over."""
+        return not hasattr(self, "_open")
+
+    def claim_end(self) -> bool:
+        """Make it over; False if it was already. Two threads may both think that it is theirs to end."""
+        try:
+            del self._open
+        except AttributeError:
+            return False
+        return True
+
     def _end(self, error: BaseException | None) -> None:
-        with self.pipeline.lock:  # two threads may both think that it is theirs to end
-            if self.ended:
-                raise UsageError("a run can end once")
-            self.ended = True
+        if not self.claim_end():
+            raise UsageError("a run can end once")
         end = RunEndDraft(
-            run=self,
+            self,
             seq=next(self.seqs),
             ended_ns=perf_counter_ns(),
-            status=RunEnd.FAILURE if error is not None else self._said or self._concluded(),
+            status=RunEnd.FAILURE if error is not None else self._said or self.concluded(),
             emitted=next(self.emissions),
-            evidence=None if error is None else evidence_of(error),
-            cause_bits=0 if error is None else self.passages.origin(error, scope=0),
         )
+        if error is not None:
+            end.evidence = evidence_of(error)
+            end.cause_bits = self.remembering().passages.origin(error, scope=0)
         self.pipeline.over(self, end)
 
-    def _concluded(self) -> RunEnd:
+    def concluded(self) -> RunEnd:
+        """How it ends by what was said of its failures and steps."""
         if self._failed:
             return RunEnd.FAILURE
-        return RunEnd.PARTIAL if self.outcomes.unrepaired else RunEnd.SUCCESS
+        return RunEnd.PARTIAL if self.memory is not None and self.memory.outcomes.unrepaired else RunEnd.SUCCESS
 
     def counted_anew(self) -> None:
-        """In a forked child: `emitted` counts what one producer emitted, and the child is another one."""
+        """In a forked child: `emitted` counts what one producer emitted, and the child is another one, with ids of its own."""
         self.emissions = itertools.count(1)
+        own = next(self.seqs)
+        self.seqs = itertools.count(own)
+        self._inherited = (*self._inherited, (own, self._first_id))
+        self._first_id = random_bits(64)
         if self.held is not None:
             self.held.forsake()
             self.held = self.pipeline.holdback()

@@ -8,15 +8,16 @@ follows its parent. A run that is not told is held back, and told after all when
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from agenttracer._draft import RunEndDraft, RunStartDraft
-from agenttracer._queue import DRAFT_BYTES, ENTRY_BYTES
+from agenttracer._draft import RunEndDraft
+from agenttracer._queue import size_of
 from agenttracer.wire.vocabulary import RunEnd
 
 if TYPE_CHECKING:
     import threading
 
     from agenttracer._draft import Draft, StepDraft
-    from agenttracer._outlet import Outlet
+    from agenttracer._queue import Outlet
+    from agenttracer._run import Run
 
 HELD_MAX_STEPS: Final = 100
 """Of one run. The oldest go first: what happened last is nearest to why it failed."""
@@ -30,11 +31,12 @@ def is_kept(run_id: str, *, rate: float) -> bool:
     return int(run_id.replace("-", "")[-14:], 16) >= round((1.0 - rate) * _RANDOM)
 
 
-def is_told(start: RunStartDraft, *, rate: float, follows: bool | None) -> bool:
-    """Whether a run is told from its start. `follows` is whether its parent is, where that is known."""
-    if rate >= 1.0:
-        return True  # whoever asks for everything gets it, whatever a caller's header says
-    return is_kept(start.parent_run_id or start.run.run_id, rate=rate) if follows is None else follows
+def is_told(run: "Run", *, rate: float) -> bool:
+    """Whether a run is told from its start: as its parent is, where there is one, also where nobody knows of that.
+
+    Ask only below a rate of 1: whoever wants everything gets it, whatever a caller's header says.
+    """
+    return is_kept(run.run_id, rate=rate) if run.origin is None else run.origin.sampled
 
 
 class Allowance:
@@ -47,7 +49,7 @@ class Allowance:
 
     def take(self, draft: "Draft") -> bool:
         """Room for one event; False when there is none."""
-        size = _size(draft)
+        size = size_of(draft)
         with self._lock:
             if self._left_bytes < size:
                 return False
@@ -56,7 +58,7 @@ class Allowance:
 
     def give_back(self, draft: "Draft") -> None:
         """The room of one event is free again."""
-        size = _size(draft)
+        size = size_of(draft)
         with self._lock:
             self._left_bytes += size
 
@@ -118,7 +120,8 @@ class Holdback:
             outlet.reserved(draft)
         for step in steps:
             outlet.detail(step)
-        outlet.reserved(end._replace(emitted=count))
+        end.emitted = count
+        outlet.reserved(end)
         return True
 
     def forsake(self) -> None:
@@ -131,8 +134,3 @@ class Holdback:
             self._allowance.give_back(draft)
         if held:
             self._allowance.give_up(len(held))
-
-
-def _size(draft: "Draft") -> int:
-    metadata = getattr(draft, "metadata", None)
-    return DRAFT_BYTES + ENTRY_BYTES * len(metadata) if metadata else DRAFT_BYTES

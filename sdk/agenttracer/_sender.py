@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Final
 
 from agenttracer._batch import Parcel, packed, parcel_of
-from agenttracer._bell import Bell
 from agenttracer._counters import Counters
 from agenttracer._courier import Courier, Lot
 from agenttracer._draft import Draft
@@ -13,7 +12,7 @@ from agenttracer._fit import Fit
 from agenttracer._handover import Handover
 from agenttracer._heartbeat import OpenRuns
 from agenttracer._losses import Losses
-from agenttracer._patience import Patience
+from agenttracer._patience import Bell, Patience
 from agenttracer._queue import Position, Queue
 from agenttracer.wire.vocabulary import DropReason
 

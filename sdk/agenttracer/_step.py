@@ -12,16 +12,19 @@ from agenttracer._draft import MetadataInput, StepDraft
 from agenttracer._evidence import evidence_of
 from agenttracer._failure import failure_of
 from agenttracer._fit import require_metadata
-from agenttracer._ids import new_step_bits, random_bits, step_id
+from agenttracer._ids import step_id
 from agenttracer.errors import UsageError
-from agenttracer.wire.form import NAME_MAX_CHARS, is_name
 from agenttracer.wire.metadata import MAX_KEYS, metadata_rule
 from agenttracer.wire.vocabulary import StepKind
 
 if TYPE_CHECKING:
+    from agenttracer._memory import Memory
     from agenttracer._run import Run
 
 _PLAIN: Final = frozenset({bool, int, float})
+_KEYS: Final[set[str]] = set()
+"""Metadata keys that fit, of which an agent says the same few over and over. Bounded."""
+_KEYS_MAX: Final = 4_096
 
 
 class Step(StepDraft):
@@ -30,7 +33,7 @@ class Step(StepDraft):
     An exception that leaves the block marks the step and goes on unchanged. The other attributes are the sender's.
     """
 
-    __slots__ = ("failures", "token")
+    __slots__ = ("failures", "parent", "token")
 
     run: "Run"
 
@@ -39,11 +42,23 @@ class Step(StepDraft):
         self.kind = kind
         self.name = name
         self.attempt = attempt
-        self.bits = random_bits(64) or new_step_bits()
-        self.evidence = None
-        self.metadata: dict[str, object] | None = None
-        self.token: ScopeToken | None = None
+        self.seq = next(run.seqs)
+        self.parent = self.evidence = self.metadata = self.token = None
         self.ended_ns = self.began_ns = self.failures = self.cause_bits = 0
+
+    parent: int | None
+    """Number of the step that it nests in; None for the run itself."""
+    token: ScopeToken | None
+
+    @property
+    def bits(self) -> int:  # type: ignore[override]  # worked out when it is sent: the agent's threads seldom need it
+        """Its id as a number."""
+        return self.run.step_bits(self.seq)
+
+    @property
+    def parent_bits(self) -> int:  # type: ignore[override]  # likewise
+        """The id of the step that it nests in, 0 for the run itself."""
+        return 0 if self.parent is None else self.run.step_bits(self.parent)
 
     @property
     def step_id(self) -> str:
@@ -61,15 +76,11 @@ class Step(StepDraft):
                 raise UsageError("a step can be entered once; ask the run for a new one")  # noqa: TRY301 - one guard for all
             run = self.run
             scope = CURRENT.get()
-            if scope is not None and scope is not run and scope.run is not run:
-                scope = step_within(run)
-            self.parent_bits = 0 if scope is None else scope.bits
+            if scope is not run and scope is not None:
+                step = scope if scope.run is run else step_within(run)
+                self.parent = None if step is None else step.seq
             if not self.attempt:
-                outcomes = run.outcomes
-                self.attempt = (
-                    1 if outcomes.clean else outcomes.next_attempt(parent=self.parent_bits, kind=self.kind, name=self.name)
-                )
-            self.seq = next(run.seqs)
+                self.attempt = 1 if run.memory is None else self._next_attempt(run.memory)
             self.token = CURRENT.set(self)
             self.began_ns = perf_counter_ns()
         except Exception as error:  # noqa: BLE001 - telemetry never harms the agent
@@ -88,7 +99,7 @@ class Step(StepDraft):
                 raise UsageError("a step can end once")  # noqa: TRY301 - one guard for all
             self.ended_ns = ended_ns
             run = self.run
-            if error is not None or not run.outcomes.clean:
+            if error is not None or run.memory is not None:
                 self._judge(run, error)
             next(run.emissions)
             (run.held or run.pipeline.outlet).detail(self)  # what `Run.outlet` is, at half its cost
@@ -113,20 +124,26 @@ class Step(StepDraft):
                 if self.ended_ns or not self.began_ns:
                     raise UsageError("a step can end once, after it began")  # noqa: TRY301 - one guard for all
                 self.ended_ns = ended_ns
-            self._judge(run, error)
+            if error is not None or run.memory is not None:
+                self._judge(run, error)
             next(run.emissions)
             run.outlet.detail(self)
         except Exception as internal:  # noqa: BLE001 - telemetry never harms the agent
             run.guard(internal)
 
+    def _next_attempt(self, memory: "Memory") -> int:
+        return memory.outcomes.next_attempt(parent=self.parent_bits, kind=self.kind, name=self.name)
+
     def _judge(self, run: "Run", error: BaseException | None) -> None:
+        memory, parent_bits = run.memory or run.remembering(), self.parent_bits
         if error is None:
-            run.outcomes.succeeded(parent=self.parent_bits, kind=self.kind, name=self.name)
+            memory.outcomes.succeeded(parent=parent_bits, kind=self.kind, name=self.name)
             return
+        bits = self.bits
         self.evidence = evidence_of(error)
-        self.cause_bits = run.passages.origin(error, scope=self.bits)
-        run.passages.passed(error, into=self.parent_bits, origin=self.cause_bits or self.bits)
-        run.outcomes.errored(parent=self.parent_bits, kind=self.kind, name=self.name, attempt=self.attempt)
+        self.cause_bits = memory.passages.origin(error, scope=bits)
+        memory.passages.passed(error, into=parent_bits, origin=self.cause_bits or bits)
+        memory.outcomes.errored(parent=parent_bits, kind=self.kind, name=self.name, attempt=self.attempt)
 
     async def __aenter__(self) -> Self:
         return self.__enter__()
@@ -152,30 +169,29 @@ class Step(StepDraft):
         try:
             if self.ended_ns:
                 raise UsageError("metadata came after the end of its step")  # noqa: TRY301 - one guard for all
-            if self.run.pipeline.strict:
-                require_metadata(metadata, present=len(self.metadata or ()))
             kept = self.metadata
+            if self.run.pipeline.strict:
+                require_metadata(metadata, present=len(kept or ()))
+            elif kept is None and type(metadata) is dict and len(metadata) <= MAX_KEYS:
+                for key, value in metadata.items():
+                    if key not in _KEYS or type(value) not in _PLAIN:
+                        break
+                else:  # the usual case: known keys and plain numbers, at which the sender looks closer
+                    self.metadata = metadata.copy()
+                    return
             if kept is None:
                 kept = self.metadata = {}
-            if len(kept) + len(metadata) > MAX_KEYS:
-                self._add_carefully(kept, metadata)
-                return
             for key, value in metadata.items():
-                # Neither text nor anything large or alive may wait in the queue; the sender checks the rest.
-                kind = type(value)
-                harmless = kind in _PLAIN or (kind is str and len(value) <= NAME_MAX_CHARS and is_name(value))  # type: ignore[arg-type]  # is str
-                if harmless and type(key) is str and len(key) <= NAME_MAX_CHARS:
-                    kept[key] = value
-                else:
-                    self._add_carefully(kept, {key: value})
+                self._add(kept, key, value)
         except Exception as error:  # noqa: BLE001 - telemetry never harms the agent
             self.run.guard(error)
 
-    def _add_carefully(self, kept: dict[str, object], metadata: MetadataInput) -> None:
-        fit = self.run.pipeline.fit
-        for key, value in metadata.items():
-            rule = metadata_rule(key, value)
-            if rule is None and (key in kept or len(kept) < MAX_KEYS):
-                kept[key] = value
-            else:
-                fit.left_out(rule or "too_many_keys")
+    def _add(self, kept: dict[str, object], key: str, value: object) -> None:
+        """Add one entry if it fits: neither text nor anything large or alive may wait in the queue."""
+        rule = metadata_rule(key, value)
+        if rule is None and (key in kept or len(kept) < MAX_KEYS):
+            kept[key] = value
+            if type(key) is str and len(_KEYS) < _KEYS_MAX:
+                _KEYS.add(key)
+        else:
+            self.run.pipeline.fit.left_out(rule or "too_many_keys")

@@ -9,7 +9,7 @@ from time import perf_counter_ns, time_ns
 from typing import NamedTuple
 
 from agenttracer._current import CURRENT
-from agenttracer._draft import MetadataInput, RunEndDraft, RunStartDraft, StepDraft
+from agenttracer._draft import MetadataInput, RunEndDraft, StepDraft
 from agenttracer._evidence import evidence_of
 from agenttracer._ids import new_step_bits
 from agenttracer._pipeline import Pipeline
@@ -69,17 +69,9 @@ def start_run(pipeline: Pipeline, opening: Opening, *, metadata: MetadataInput) 
     if opening.began_at_ns:
         run.started_ns -= max(0, time_ns() - opening.began_at_ns)
         run.started_us = opening.began_at_ns // 1_000
-    origin = opening.origin or _current_origin()
-    next(run.emissions)
-    start = RunStartDraft(
-        run=run,
-        seq=next(run.seqs),
-        parent_run_id=None if origin is None else origin.run_id,
-        parent_bits=0 if origin is None else origin.bits,
-        abandon_after_s=pipeline.abandon_after_s,
-        metadata=pipeline.fit.metadata(metadata),
-    )
-    pipeline.began(run, start, follows=None if origin is None else origin.sampled)
+    run.origin = opening.origin or _current_origin()
+    run.metadata = pipeline.fit.metadata(metadata)
+    pipeline.began(run)
     return run
 
 
@@ -90,16 +82,13 @@ def _current_origin() -> Origin | None:
 
 def end_run(run: Run, *, fault: Fault | None, cause_bits: int, ended_at_ns: int) -> None:
     """End a run: as `failure` with a fault, else as its steps say. A run that the agent's code ended already stays as it is."""
-    with run.pipeline.lock:
-        if run.ended:
-            return
-        run.ended = True
-    concluded = RunEnd.PARTIAL if run.outcomes.unrepaired else RunEnd.SUCCESS
+    if not run.claim_end():
+        return
     end = RunEndDraft(
-        run=run,
+        run,
         seq=next(run.seqs),
         ended_ns=_moment_ns(run, ended_at_ns),
-        status=concluded if fault is None else RunEnd.FAILURE,
+        status=run.concluded() if fault is None else RunEnd.FAILURE,
         emitted=next(run.emissions),
         evidence=None if fault is None else _evidence(fault),
         cause_bits=cause_bits,
@@ -114,7 +103,8 @@ def start_step(place: Place, opening: Opening) -> SpanStep:
     step.kind, step.name = step.known_as = opening.kind, opening.name
     step.bits = opening.bits or new_step_bits()
     step.parent_bits = place.bits
-    step.attempt = opening.attempt or run.outcomes.next_attempt(parent=place.bits, kind=opening.kind, name=opening.name)
+    outcomes = run.remembering().outcomes
+    step.attempt = opening.attempt or outcomes.next_attempt(parent=place.bits, kind=opening.kind, name=opening.name)
     step.metadata = dict(opening.metadata)
     step.evidence = None
     step.cause_bits = 0
@@ -130,10 +120,10 @@ def end_step(step: SpanStep, *, fault: Fault | None, cause_bits: int, ended_at_n
     step.ended_ns = _moment_ns(run, ended_at_ns)
     kind, name = step.known_as
     if fault is None:
-        run.outcomes.succeeded(parent=step.parent_bits, kind=kind, name=name)
+        run.remembering().outcomes.succeeded(parent=step.parent_bits, kind=kind, name=name)
     else:
         step.evidence, step.cause_bits = _evidence(fault), cause_bits
-        run.outcomes.errored(parent=step.parent_bits, kind=kind, name=name, attempt=step.attempt)
+        run.remembering().outcomes.errored(parent=step.parent_bits, kind=kind, name=name, attempt=step.attempt)
     next(run.emissions)
     run.outlet.detail(step)
 

@@ -152,13 +152,13 @@ def _end_step(opened: Open, step: SpanStep, *, fault: Fault | None, ended_at_ns:
 def _origin(opened: Open, fault: Fault, *, scope: int) -> int:
     """The nested step in which `fault` arose, 0 for this one. Evidence alone is recognised by its class or code."""
     if isinstance(fault, BaseException):
-        return opened.place.run.passages.origin(fault, scope=scope)
+        return opened.place.run.remembering().passages.origin(fault, scope=scope)
     return opened.inner[1] if opened.inner is not None and opened.inner[0] == _about(fault) else 0
 
 
 def _pass_on(opened: Open, fault: Fault, *, into: int, origin: int) -> None:
     if isinstance(fault, BaseException):
-        opened.place.run.passages.passed(fault, into=into, origin=origin)
+        opened.place.run.remembering().passages.passed(fault, into=into, origin=origin)
         return
     receiver = opened if opened.owned is not None else opened.outer
     if receiver is not None:

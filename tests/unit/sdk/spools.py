@@ -17,7 +17,7 @@ NewProgram = Callable[..., "subprocess.Popen[str]"]
 SPOOLING = """
     import sys
     from agenttracer import AgentTracer
-    tracer = AgentTracer(agent_id="dying", agent_version="1", flush_interval_s=0.02, request_timeout_s=0.3, exit_timeout_s=0.5)
+    tracer = AgentTracer(agent_id="dying", agent_version="1", flush_interval_s=0.02)
     def one_run(steps=1):
         with tracer.start_run() as run:
             for _ in range(steps):
@@ -29,10 +29,19 @@ SPOOLING = """
 """
 
 
+IMPATIENT = {"AGENTTRACER_REQUEST_TIMEOUT_S": "0.3", "AGENTTRACER_EXIT_TIMEOUT_S": "0.5"}
+"""So that a program is soon over whose gateway never answers. A test whose gateway does answer sets longer times."""
+
+
 def start(program: str, **environ: str) -> "subprocess.Popen[str]":
     command = [sys.executable, "-c", textwrap.dedent(SPOOLING) + textwrap.dedent(program)]
     return subprocess.Popen(
-        command, env={**os.environ, **environ}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.PIPE, text=True
+        command,
+        env={**os.environ, **IMPATIENT, **environ},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.PIPE,
+        text=True,
     )
 
 

@@ -148,8 +148,7 @@ def test_the_search_finds_canaries_where_nothing_keeps_them_back(
     """The control: with the rebuilding of metadata and names disabled, at least 99 % of the same canaries are found."""
     monkeypatch.setattr(Fit, "metadata", lambda _self, given: dict(given or {}))
     monkeypatch.setattr(Fit, "name", lambda _self, value, *, field: value)
-    monkeypatch.setattr(_step, "is_name", lambda _value: True)
-    monkeypatch.setattr(_step.Step, "_add_carefully", lambda _self, kept, metadata: kept.update(metadata))
+    monkeypatch.setattr(_step.Step, "_add", lambda _self, kept, key, value: kept.update({key: value}))
     tracer = new_tracer(spool_dir=tmp_path)
     open_channels = {name: CHANNELS[name] for name in ("step", "metadata key", "metadata value", "content key")}
     with_run = {**open_channels, "run": lambda tracer, text: tracer.start_run(metadata={"note": text}).end()}

@@ -41,7 +41,8 @@ def test_the_readme_lists_every_drop_reason() -> None:
 def test_the_readme_shows_the_whole_surface() -> None:
     """Every public function, method and property that a program may call is named in it."""
     methods = {name for kind in (AgentTracer, Run, Step) for name in vars(kind) if not name.startswith("_")}
-    internal = {"begin", "bits", "counted_anew", "failed", "guard", "outer", "outlet", "run", "start"}
+    internal = {"begin", "bits", "claim_end", "concluded", "counted_anew", "ended", "event", "failed", "guard", "outer", "outlet"}
+    internal |= {"parent_bits", "remembering", "run", "seq", "start", "step_bits"}
     functions = {name for name in agenttracer.__all__ if name.islower() and not name.startswith("_")}
     slots = {*Run.__slots__, *Step.__slots__, *StepDraft.__slots__}
     for name in (methods - internal - slots - {"step_id"}) | functions:

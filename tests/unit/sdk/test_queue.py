@@ -6,9 +6,9 @@ from types import SimpleNamespace
 from hypothesis import settings, strategies
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from agenttracer._bell import Bell
 from agenttracer._losses import Losses
-from agenttracer._queue import DRAFT_BYTES, ENTRY_BYTES, Queue
+from agenttracer._patience import Bell
+from agenttracer._queue import COMMON_ENTRIES, DRAFT_BYTES, ENTRY_BYTES, Queue
 from agenttracer.wire.vocabulary import DropReason
 
 
@@ -51,7 +51,7 @@ def test_reserved_events_push_out_the_newest_steps() -> None:
 
 def test_bytes_bound_the_queue_too() -> None:
     """Steps with much metadata fill the queue before their number does."""
-    each = DRAFT_BYTES + 10 * ENTRY_BYTES
+    each = DRAFT_BYTES + (10 - COMMON_ENTRIES) * ENTRY_BYTES
     queue, losses, _ = new_queue(max_events=100, max_bytes=3 * each)
     for _ in range(5):
         queue.detail(draft(entries=10))

@@ -3,15 +3,16 @@
 import itertools
 import json
 import tempfile
+import time
 from collections import deque
 from typing import Any
 
 from hypothesis import settings, strategies
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from agenttracer._bell import Bell
 from agenttracer._config import Config
 from agenttracer._draft import RunEndDraft, RunHead, StepDraft
+from agenttracer._patience import Bell
 from agenttracer._pipeline import Pipeline
 from agenttracer._transport import Answer
 from agenttracer.wire.vocabulary import DropReason, RunEnd, StepKind
@@ -20,6 +21,13 @@ STEPS = 60
 EXAMPLES = 350
 """21,000 steps of the story in sum."""
 _STEPS_TAKEN = itertools.count()
+
+
+def head(run_id: str) -> RunHead:
+    """A run that began now."""
+    begun = RunHead()
+    begun.run_id, begun.started_us, begun.started_ns = run_id, time.time_ns() // 1_000, time.perf_counter_ns()
+    return begun
 
 
 class DiedError(BaseException):
@@ -73,7 +81,7 @@ class Account(RuleBasedStateMachine):
         self.transport = ScriptedTransport()
         self.pipeline = Pipeline(config, agent_id="agent", agent_version="1")
         self.numbers = itertools.count()
-        self.heads = [RunHead(f"018f0000-0000-7000-8000-{number:012d}") for number in range(3)]
+        self.heads = [head(f"018f0000-0000-7000-8000-{number:012d}") for number in range(3)]
         self.given: set[tuple[str, int]] = set()
         self._wire()
 
@@ -109,13 +117,11 @@ class Account(RuleBasedStateMachine):
     def run_end(self, run: int) -> None:
         head = self.heads[run]
         end = RunEndDraft(
-            run=head,
+            head,
             seq=next(self.numbers),
             ended_ns=head.started_ns,
             status=RunEnd.SUCCESS,
             emitted=1,
-            evidence=None,
-            cause_bits=0,
         )
         self.given.add((head.run_id, end.seq))
         self.queue.reserved(end)

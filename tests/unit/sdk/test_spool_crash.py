@@ -175,6 +175,7 @@ def test_a_spooling_program_with_a_gateway_leaves_nothing(gateway: FakeGateway, 
         "one_run(steps=3_000)",
         AGENTTRACER_API_URL=gateway.url,
         AGENTTRACER_SPOOL_DIR=str(tmp_path),
+        AGENTTRACER_REQUEST_TIMEOUT_S="30",
         AGENTTRACER_EXIT_TIMEOUT_S="30",
     )
     _, errors = process.communicate(timeout=60)
