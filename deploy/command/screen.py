@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -43,16 +42,15 @@ def note(line: str) -> None:
 
 def show_keys(keys: Sequence[ListedKey]) -> None:
     """Print keys without their secrets."""
-    table = _table(None, "key id", "project", "scopes", "name", "state", "created", "expires", "last used")
+    table = _table(None, "key id", "project", "scopes", "name", "state", "until", "last used")
+    table.columns[0].no_wrap = table.columns[-1].no_wrap = True
     for key in keys:
         colour = "green" if key.state == "live" else "dim"
-        times = (_minute(key.created_at), _minute(key.expires_at), _minute(key.last_used_at))
-        table.add_row(key.key_id, key.project, " ".join(key.scopes), key.name, f"[{colour}]{key.state}[/{colour}]", *times)
+        until = "" if key.expires_at is None else f"{key.expires_at:%Y-%m-%d}"
+        used = "never" if key.last_used_at is None else f"{key.last_used_at:%Y-%m-%d %H:%M}Z"
+        state = f"[{colour}]{key.state}[/{colour}]"
+        table.add_row(key.key_id, key.project, " ".join(key.scopes), key.name, state, until, used)
     console.print(table)
-
-
-def _minute(at: datetime | None) -> str:
-    return "never" if at is None else f"{at:%Y-%m-%d %H:%M}Z"
 
 
 def show_endpoints(endpoints: PipelineEndpoints, *, title: str, logs: Path) -> None:

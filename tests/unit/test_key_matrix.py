@@ -6,7 +6,7 @@ Routes come from the services' own OpenAPI documents, so that one that is added 
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,6 +14,8 @@ from typing import Any, Final
 
 import httpx
 import pytest
+from fastapi import FastAPI
+from starlette.routing import Route
 
 from producer_gateway.app import create_app as create_gateway
 from producer_gateway.openapi import BATCH_EXAMPLE
@@ -24,6 +26,7 @@ from query_service.app import create_app as create_query
 from query_service.settings import QuerySettings
 from query_service.testing import FakeStore
 from query_service.testing_rows import DEFAULT_RUN, NOON, FailureRow, RunRollupRow, RunRow, StepRollupRow, StepRow
+from servicekit.key_ring import KeyRing
 from servicekit.keys import Scope
 from servicekit.testing import MemoryKeys, ring_of
 from tests.unit.gateway.otlp import spans
@@ -53,8 +56,10 @@ def anyio_backend() -> str:
 class Served:
     """A service, and the keys that it knows."""
 
+    app: FastAPI
     client: httpx.AsyncClient
     keys: MemoryKeys
+    ring: KeyRing
     scope: Scope
     log: MemoryRecordLog
 
@@ -107,25 +112,22 @@ class Served:
             await ring.refresh()
         return offers[kind]
 
-    def __post_init__(self) -> None:
-        self.ring = ring_of(self.keys)
-
 
 @asynccontextmanager
 async def service(name: str, *, anonymous_project: str | None = None) -> AsyncIterator[Served]:
     keys, log = MemoryKeys(), MemoryRecordLog()
     await log.start()
-    served = Served(httpx.AsyncClient(), keys, Scope.INGEST if name == "gateway" else Scope.READ, log)
-    await served.ring.refresh()
+    scope = Scope.INGEST if name == "gateway" else Scope.READ
+    ring = ring_of(keys)
+    await ring.refresh()
     if name == "gateway":
-        settings = GatewaySettings(anonymous_project=anonymous_project)
-        transport = httpx.ASGITransport(create_gateway(settings, log, keys=served.ring))
+        app = create_gateway(GatewaySettings(anonymous_project=anonymous_project), log, keys=ring)
     else:
         store = FakeStore(*(kind(project="default") for kind in (RunRow, StepRow, FailureRow, RunRollupRow, StepRollupRow)))
-        reading = QuerySettings(anonymous_project=anonymous_project)
-        transport = httpx.ASGITransport(create_query(reading, store, keys=served.ring, clock=lambda: NOON + timedelta(minutes=5)))
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as served.client:
-        yield served
+        settings = QuerySettings(anonymous_project=anonymous_project)
+        app = create_query(settings, store, keys=ring, clock=lambda: NOON + timedelta(minutes=5))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
+        yield Served(app, client, keys, ring, scope, log)
 
 
 SERVICES = pytest.mark.parametrize("name", ["gateway", "query"])
@@ -221,6 +223,25 @@ async def test_the_document_says_which_routes_need_a_key(name: str) -> None:
                     assert operation["responses"].keys() >= {"401", "403"}
         for path in OPEN:
             assert (await served.client.get(path)).status_code == 200
+
+
+@SERVICES
+async def test_no_route_hides_from_the_document(name: str) -> None:
+    """What the document does not show, the tests above do not try: only pages about the document itself."""
+    async with service(name) as served:
+        paths = (await served.client.get("/openapi.json")).json()["paths"]
+        shown = {route.path for route in _routes(served.app.routes)}
+        assert shown - paths.keys() <= {"/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"}
+        assert shown >= paths.keys()
+
+
+def _routes(routes: Sequence[Any]) -> Iterator[Route]:
+    """Every route, included routers opened."""
+    for route in routes:
+        if isinstance(route, Route):
+            yield route
+        else:
+            yield from _routes(getattr(route, "original_router", route).routes)  # FastAPI keeps included routers apart
 
 
 @SERVICES
