@@ -62,12 +62,12 @@ def publish_local_key(text: str, *, port: int) -> Path:
     return file
 
 
-def forget_local_key(state_dir: Path) -> None:
-    """Take back what was published, on whatever port. Files of other stacks stay."""
-    kept = kept_key(state_dir)
-    for file in local_key_file(0).parent.glob("*.key"):
+def forget_local_key(state_dir: Path, *, but_for_port: int = 0) -> None:
+    """Take back what was published, on whatever other port. Files of other stacks stay."""
+    kept, current = kept_key(state_dir), local_key_file(but_for_port)
+    for file in current.parent.glob("*.key"):
         try:
-            if kept is not None and file.read_text().strip() == kept:
+            if kept is not None and file != current and file.read_text().strip() == kept:
                 file.unlink()
         except OSError:
             continue  # gone a moment ago, or not ours to read

@@ -75,6 +75,7 @@ class Pipeline:
             local_postgres=not self._settings.existing.postgres_dsn,
         )
         publish_local_key(self._local_key, port=gateway.port)
+        forget_local_key(self._settings.state_dir.resolve(), but_for_port=gateway.port)
         write_endpoints(self._settings.state_dir, endpoints)
         return endpoints
 

@@ -16,6 +16,9 @@ from servicekit.logs import Log, error_class
 NOTE_EVERY_S: Final = 60.0
 """The grain of `last_used_at`: enough to see which of two keys is still in use, and a write a minute and key at most."""
 
+_AWAY: Final = "key_store_away"
+_NOT_NOTED: Final = "key_use_not_noted"
+
 
 class KeyStore(Protocol):
     """Where keys are kept."""
@@ -68,7 +71,7 @@ class KeyRing:
         self._keys: Mapping[str, StoredKey] = {}
         self._loaded_at: float | None = None
         self._of_other_peppers = 0
-        self._trouble: str | None = None
+        self._troubles: dict[str, str] = {}
         self._used: set[str] = set()
         self._noted_at: dict[str, float] = {}
         self._task: asyncio.Task[None] | None = None
@@ -108,7 +111,7 @@ class KeyRing:
         try:
             keys = await self._store.live_keys()
         except Exception as error:  # noqa: BLE001 - whatever keeps the store from answering, the last snapshot serves on
-            self._report(error)
+            self._report(_AWAY, error)
             return
         self._take(keys)
         self._loaded_at = began
@@ -124,9 +127,10 @@ class KeyRing:
         others = len(keys) - len(ours)
         if others != self._of_other_peppers:
             self._log.warning("keys_of_another_pepper", keys=others)
-        if self._loaded_at is None or self._trouble is not None or len(ours) != len(self._keys):
+        mended = self._troubles.pop(_AWAY, None) is not None
+        if self._loaded_at is None or mended or len(ours) != len(self._keys):
             self._log.info("keys_loaded", keys=len(ours))
-        self._keys, self._of_other_peppers, self._trouble = ours, others, None
+        self._keys, self._of_other_peppers = ours, others
 
     async def _note_use(self) -> None:
         now = self._monotonic()
@@ -136,14 +140,15 @@ class KeyRing:
         try:
             await self._store.note_use(due)
         except Exception as error:  # noqa: BLE001 - a late note is no reason to stop serving; it is tried again
-            self._report(error)
+            self._report(_NOT_NOTED, error)
             return
+        self._troubles.pop(_NOT_NOTED, None)
         self._used -= due
         kept = {key_id: at for key_id, at in self._noted_at.items() if now - at < NOTE_EVERY_S}
         self._noted_at = kept | dict.fromkeys(due, now)
 
-    def _report(self, error: BaseException) -> None:
+    def _report(self, trouble: str, error: BaseException) -> None:
         """One line as long as the trouble is the same."""
-        if self._trouble != error_class(error):
-            self._trouble = error_class(error)
-            self._log.warning("key_store_away", error_class=self._trouble)
+        if self._troubles.get(trouble) != error_class(error):
+            self._troubles[trouble] = error_class(error)
+            self._log.warning(trouble, error_class=error_class(error))

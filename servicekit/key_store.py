@@ -59,7 +59,8 @@ class PostgresKeys:
 
 
 def _key(row: asyncpg.Record) -> StoredKey:
-    scopes = frozenset(Scope(scope) for scope in row["scopes"])
+    # A newer release may have added a scope: its keys must not keep this one from reading the others.
+    scopes = frozenset(scope for scope in Scope if scope in row["scopes"])
     return StoredKey(
         caller=Caller(project=row["project"], key_id=row["key_id"], scopes=scopes),
         secret_hash=row["secret_hash"],

@@ -24,6 +24,9 @@ def test_what_is_published_is_taken_back(tmp_path: Path) -> None:
     keep(tmp_path, "ours")
     for port, key in ((8000, "ours"), (20_001, "ours"), (8001, "theirs")):
         publish_local_key(key, port=port)
+    forget_local_key(tmp_path, but_for_port=20_001)
+    assert not local_key_file(8000).exists()
+    assert local_key_file(20_001).exists()
     forget_local_key(tmp_path)
     assert [file.name for file in local_key_file(0).parent.iterdir()] == ["8001.key"]
     forget_local_key(tmp_path / "never-up")

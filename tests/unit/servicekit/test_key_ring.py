@@ -1,6 +1,7 @@
 """The ring of keys: fresh while the store answers, useful while it does not, and honest when it has nothing."""
 
 import asyncio
+from collections.abc import Collection
 
 import pytest
 
@@ -115,3 +116,22 @@ async def test_use_is_noted_at_the_end_too(keys: MemoryKeys) -> None:
     ring.find(text)
     await ring.close()
     assert keys.used == [id_of(text)]
+
+
+class NotWritable(MemoryKeys):
+    """Keys can be read, and their use cannot be noted."""
+
+    async def note_use(self, key_ids: Collection[str]) -> None:
+        raise PermissionError
+
+
+async def test_a_store_that_takes_no_notes_serves_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    """One line says so, and the ring is as fresh as ever."""
+    caplog.set_level("INFO")
+    keys = NotWritable()
+    text, ring = keys.create(Scope.INGEST), ring_at(Clock(), keys)
+    for _ in range(3):
+        await ring.refresh()
+        assert ring.find(text) is not None
+    assert [record.message for record in caplog.records] == ["keys_loaded", "key_use_not_noted"]
+    assert ring.unready() is None
