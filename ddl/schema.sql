@@ -27,6 +27,22 @@ CREATE FUNCTION agenttracer.latency_bucket(us bigint) RETURNS smallint
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN CASE WHEN (us < 32) THEN (GREATEST(us, (0)::bigint))::smallint ELSE (((32 + ((length(ltrim(((us)::bit(64))::text, '0'::text)) - 6) * 16)) + ((us >> (length(ltrim(((us)::bit(64))::text, '0'::text)) - 5)) & (15)::bigint)))::smallint END;
 
+CREATE TABLE agenttracer.api_keys (
+    key_id text NOT NULL COLLATE pg_catalog."C",
+    project text NOT NULL COLLATE pg_catalog."C",
+    scopes text[] NOT NULL COLLATE pg_catalog."C",
+    name text NOT NULL COLLATE pg_catalog."C",
+    secret_hash bytea NOT NULL,
+    pepper_id text NOT NULL COLLATE pg_catalog."C",
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone,
+    revoked_at timestamp with time zone,
+    last_used_at timestamp with time zone,
+    CONSTRAINT api_keys_key_id_check CHECK ((key_id ~ '^[a-z0-9]{12}$'::text)),
+    CONSTRAINT api_keys_scopes_check CHECK (((cardinality(scopes) > 0) AND (scopes <@ ARRAY['ingest'::text, 'read'::text, 'admin'::text]))),
+    CONSTRAINT api_keys_secret_hash_check CHECK ((octet_length(secret_hash) = 32))
+);
+
 CREATE TABLE agenttracer.dead_letters (
     topic_id uuid NOT NULL,
     partition integer NOT NULL,
@@ -248,6 +264,9 @@ CREATE TABLE agenttracer.steps_default (
 
 ALTER TABLE ONLY agenttracer.steps ATTACH PARTITION agenttracer.steps_default DEFAULT;
 
+ALTER TABLE ONLY agenttracer.api_keys
+    ADD CONSTRAINT api_keys_pkey PRIMARY KEY (key_id);
+
 ALTER TABLE ONLY agenttracer.dead_letters
     ADD CONSTRAINT dead_letters_pkey PRIMARY KEY (topic_id, partition, record_offset);
 
@@ -277,6 +296,8 @@ ALTER TABLE ONLY agenttracer.steps
 
 ALTER TABLE ONLY agenttracer.steps_default
     ADD CONSTRAINT steps_default_pkey PRIMARY KEY (project, run_id, started_at, step_id);
+
+CREATE INDEX api_keys_of_project ON agenttracer.api_keys USING btree (project, created_at);
 
 CREATE INDEX failures_by_code ON agenttracer.failures USING btree (project, failure_code, occurred_at DESC);
 
@@ -330,6 +351,12 @@ GRANT USAGE ON SCHEMA agenttracer TO agenttracer_query;
 
 REVOKE ALL ON FUNCTION agenttracer.ensure_steps_partition(day date) FROM PUBLIC;
 GRANT ALL ON FUNCTION agenttracer.ensure_steps_partition(day date) TO agenttracer_worker;
+
+GRANT SELECT ON TABLE agenttracer.api_keys TO agenttracer_gateway;
+GRANT SELECT ON TABLE agenttracer.api_keys TO agenttracer_query;
+
+GRANT UPDATE(last_used_at) ON TABLE agenttracer.api_keys TO agenttracer_gateway;
+GRANT UPDATE(last_used_at) ON TABLE agenttracer.api_keys TO agenttracer_query;
 
 GRANT SELECT,INSERT ON TABLE agenttracer.dead_letters TO agenttracer_worker;
 

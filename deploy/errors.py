@@ -6,6 +6,7 @@ DeployError
 ├── StopError         a process did not end
 ├── StateError        the state directory cannot be used, or lacks what was asked for
 ├── NotRunningError   something has to be up for this, and is not
+├── KeysError         API keys cannot be made, listed or revoked
 ├── TopicError        a topic cannot be brought to what was asked for
 └── SchemaError       the store cannot be migrated
 """
@@ -33,6 +34,10 @@ class StateError(DeployError):
 
 class NotRunningError(DeployError):
     """This needs something that is not running."""
+
+
+class KeysError(DeployError):
+    """API keys cannot be made, listed or revoked."""
 
 
 class TopicError(DeployError):

@@ -56,7 +56,7 @@ class Infrastructure:
     def service_dsn(self, role: str) -> str:
         """Give a service's connection URL: with its own role on the local stack; on an existing server as the user says.
 
-        There `AGENTTRACER_WORKER_POSTGRES_DSN` (or `..._QUERY_...`) comes before the one for everything.
+        There `AGENTTRACER_WORKER_POSTGRES_DSN` (or `..._QUERY_...`, `..._GATEWAY_...`) comes before the one for everything.
         """
         if self.existing.postgres_dsn:
             return os.environ.get(f"{role.upper()}_POSTGRES_DSN", self.existing.postgres_dsn)

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from agenttracer.wire.topics import EVENTS_TOPIC
 from deploy import services
+from deploy.api_keys import ApiKeys
 from deploy.endpoints import PipelineEndpoints, forget_endpoints, write_endpoints
 from deploy.infrastructure import Existing, Infrastructure
+from deploy.local_key import ensure_local_key, forget_local_key, key_pepper, pepper_text, publish_local_key
 from deploy.roster import stop_services
 from deploy.schema import migrate
 from deploy.services import Service
@@ -37,6 +39,7 @@ class Pipeline:
         self._report = report
         self.infrastructure = Infrastructure(settings.state_dir, existing=settings.existing, report=report)
         self.services: list[Service] = []
+        self._local_key = ""
 
     def start(self) -> PipelineEndpoints:
         """Start everything, wait until it is ready, publish where it is."""
@@ -46,6 +49,7 @@ class Pipeline:
         self._report(f"topic {report.name}: {report.partitions} partitions, {'made' if report.created else 'checked'}")
         migrate(self.infrastructure.owner_dsn, report=self._report)
         self.infrastructure.admit_services()
+        self._local_key = self._ensure_local_key()
         self.services = self._services()
         self._start_services()
         return self.publish()
@@ -53,6 +57,7 @@ class Pipeline:
     def stop(self) -> None:
         """Stop everything in order: no new events first, then the rest, the servers last."""
         forget_endpoints(self._settings.state_dir)
+        forget_local_key(self._settings.state_dir.resolve())
         stop_services(self._settings.state_dir, report=self._report)
         self.infrastructure.stop()
 
@@ -69,6 +74,8 @@ class Pipeline:
             local_kafka=not self._settings.existing.kafka_bootstrap,
             local_postgres=not self._settings.existing.postgres_dsn,
         )
+        publish_local_key(self._local_key, port=gateway.port)
+        forget_local_key(self._settings.state_dir.resolve(), but_for_port=gateway.port)
         write_endpoints(self._settings.state_dir, endpoints)
         return endpoints
 
@@ -76,14 +83,25 @@ class Pipeline:
         state_dir, infrastructure = self._settings.state_dir, self.infrastructure
         kafka = infrastructure.kafka_bootstrap
         dsn = infrastructure.service_dsn("agenttracer_worker")
+        pepper = pepper_text(state_dir.resolve())
         return [
-            services.gateway(state_dir=state_dir, kafka_bootstrap=kafka, topic=EVENTS_TOPIC),
-            services.query(state_dir=state_dir, postgres_dsn=infrastructure.service_dsn("agenttracer_query")),
+            services.gateway(
+                state_dir=state_dir,
+                kafka_bootstrap=kafka,
+                topic=EVENTS_TOPIC,
+                postgres_dsn=infrastructure.service_dsn("agenttracer_gateway"),
+                key_pepper=pepper,
+            ),
+            services.query(state_dir=state_dir, postgres_dsn=infrastructure.service_dsn("agenttracer_query"), key_pepper=pepper),
             *(
                 services.worker(number=number, state_dir=state_dir, kafka_bootstrap=kafka, postgres_dsn=dsn, topic=EVENTS_TOPIC)
                 for number in range(1, self._settings.workers + 1)
             ),
         ]
+
+    def _ensure_local_key(self) -> str:
+        state_dir = self._settings.state_dir.resolve()
+        return ensure_local_key(state_dir, keys=ApiKeys(self.infrastructure.owner_dsn), pepper=key_pepper(state_dir))
 
     def _start_services(self) -> None:
         # Left over from a command that was killed: their settings may be old.

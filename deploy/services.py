@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.errors import StartError
+from deploy.local_key import PROJECT
 from deploy.local_stack.owned_process import OwnedProcess
 from deploy.local_stack.ports import LOOPBACK, PortBook
 from deploy.ready_probe import says_ready
@@ -97,9 +98,19 @@ class Service:
         self._process.kill()
 
 
-def gateway(*, state_dir: Path, kafka_bootstrap: str, topic: str, extra: Mapping[str, str] | None = None) -> Service:
+def gateway(
+    *,
+    state_dir: Path,
+    kafka_bootstrap: str,
+    topic: str,
+    postgres_dsn: str,
+    key_pepper: str,
+    extra: Mapping[str, str] | None = None,
+) -> Service:
     """Give the producer gateway; `extra` are further settings by their environment names."""
     settings = {
+        "AGENTTRACER_GATEWAY_POSTGRES_DSN": postgres_dsn,
+        "AGENTTRACER_GATEWAY_KEY_PEPPER": key_pepper,
         "AGENTTRACER_GATEWAY_HOST": LOOPBACK,
         "AGENTTRACER_GATEWAY_KAFKA_BOOTSTRAP": kafka_bootstrap,
         "AGENTTRACER_GATEWAY_TOPIC": topic,
@@ -134,9 +145,14 @@ def worker(
     )
 
 
-def query(*, state_dir: Path, postgres_dsn: str, extra: Mapping[str, str] | None = None) -> Service:
-    """Give the query service."""
-    settings = {"AGENTTRACER_QUERY_HOST": LOOPBACK, "AGENTTRACER_QUERY_POSTGRES_DSN": postgres_dsn}
+def query(*, state_dir: Path, postgres_dsn: str, key_pepper: str, extra: Mapping[str, str] | None = None) -> Service:
+    """Give the query service. On loopback as it is, it shows the project `default` without a key: links open in a browser."""
+    settings = {
+        "AGENTTRACER_QUERY_HOST": LOOPBACK,
+        "AGENTTRACER_QUERY_POSTGRES_DSN": postgres_dsn,
+        "AGENTTRACER_QUERY_KEY_PEPPER": key_pepper,
+        "AGENTTRACER_QUERY_ANONYMOUS_PROJECT": PROJECT,
+    }
     return Service(
         name="query",
         module="query_service",

@@ -13,6 +13,8 @@ from producer_gateway.kafka_log import KafkaLog
 from producer_gateway.metrics import Metrics
 from producer_gateway.settings import GatewaySettings
 from servicekit import logs
+from servicekit.access import NOBODY_RULE, key_ring
+from servicekit.start import read_settings, refuse_to_start
 
 _LOG: Final = logs.Log("gateway")
 
@@ -39,13 +41,22 @@ class Server(uvicorn.Server):
 
 def main() -> None:
     """Serve until SIGTERM or SIGINT; then finish what is in flight and return."""
-    settings = GatewaySettings()
+    settings = read_settings(GatewaySettings)
+    if settings.postgres_dsn is None and settings.anonymous_project is None:
+        refuse_to_start(NOBODY_RULE)
     logs.configure(settings.log_level)
     if settings.log_level.upper() != "DEBUG":
         # While Kafka is away the client writes 40 lines a second. The supervisor says the same once a try.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     metrics, drain = Metrics(), Drain()
-    app = create_app(settings, KafkaLog(settings, metrics), metrics=metrics, drain=drain)
+    keys = key_ring(
+        postgres_dsn=settings.postgres_dsn,
+        key_pepper=settings.key_pepper,
+        refresh_s=settings.keys_refresh_s,
+        stale_max_s=settings.keys_stale_max_s,
+        log=_LOG,
+    )
+    app = create_app(settings, KafkaLog(settings, metrics), keys=keys, metrics=metrics, drain=drain)
     config = uvicorn.Config(
         app,
         host=settings.host,

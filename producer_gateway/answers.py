@@ -47,6 +47,8 @@ class ErrorAnswer(BaseModel):
 
 _SENTENCES: Final = {
     400: "Not JSON, not gzip though it says so, or a version that this gateway does not read.",
+    401: "No API key, or none that is alive: unknown, malformed, revoked and expired ones are answered alike.",
+    403: "The API key lacks the scope `ingest`.",
     408: "The body did not arrive in time.",
     413: "The body, or what it inflates to, is too large: split it.",
     415: "Not application/json, or an encoding other than one layer of gzip.",

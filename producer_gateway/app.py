@@ -15,7 +15,10 @@ from producer_gateway.record_log import RecordLog
 from producer_gateway.routes import Ingest, ingest_router
 from producer_gateway.settings import GatewaySettings
 from servicekit import loop_errors
+from servicekit.access import Access
 from servicekit.health import health_router
+from servicekit.key_ring import KeyRing
+from servicekit.keys import Scope
 from servicekit.logs import Log
 
 
@@ -34,22 +37,25 @@ def create_app(
     settings: GatewaySettings,
     record_log: RecordLog,
     *,
+    keys: KeyRing,
     metrics: Metrics | None = None,
     drain: Drain | None = None,
     clock_us: Callable[[], int] = _wall_clock_us,
 ) -> FastAPI:
-    """The app. It starts `record_log` at startup and closes it at shutdown."""
+    """The app. It starts `record_log` and `keys` at startup and closes them at shutdown."""
     metrics, drain = metrics or Metrics(), drain or Drain()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         loop_errors.report_to(Log("gateway"))
+        await keys.start()
         await record_log.start()
         yield
         await record_log.close()
+        await keys.close()
 
     async def readiness() -> str | None:
-        return "draining" if drain.begun else record_log.unready()
+        return "draining" if drain.begun else record_log.unready() or keys.unready()
 
     app = FastAPI(
         title="AgentTracer gateway",
@@ -60,9 +66,12 @@ def create_app(
         redirect_slashes=False,
     )
     ErrorAnswers(retry_after_s=settings.retry_after_s, metrics=metrics).install(app)
-    ingest = Ingest(settings, record_log, metrics=metrics, clock_us=clock_us)
+    metrics.keys_age_seconds.set_function(keys.age_s)
+    access = Access(keys, scope=Scope.INGEST, anonymous_project=settings.anonymous_project)
+    ingest = Ingest(settings, record_log, access=access, metrics=metrics, clock_us=clock_us)
     app.include_router(ingest_router(ingest))
     app.include_router(otlp_router(ingest))
     app.include_router(health_router(readiness=readiness, registry=metrics.registry))
-    app.openapi = partial(describe, app)  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
+    anonymous = settings.anonymous_project is not None
+    app.openapi = partial(describe, app, anonymous=anonymous)  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
     return app

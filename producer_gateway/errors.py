@@ -5,6 +5,8 @@ GatewayError
 │   ├── NotJsonError            400
 │   ├── BadCompressionError     400
 │   ├── UnknownVersionError     400
+│   ├── UnauthenticatedError    401
+│   ├── ForbiddenError          403
 │   ├── SlowBodyError           408
 │   ├── BodyTooLargeError       413
 │   ├── WrongContentTypeError   415
@@ -12,6 +14,7 @@ GatewayError
 │   └── UnprocessableError      422 by field and rule; may list refused items
 ├── UnavailableError            503 with Retry-After: the outcome is unknown, or nothing was done
 │   ├── OverloadedError         too much is in flight
+│   ├── KeysUnavailableError    keys cannot be told apart now
 │   └── LogUnavailableError     the log did not acknowledge in time, or is known not to
 └── ClientGoneError             nobody is left to answer
 
@@ -69,6 +72,21 @@ class UnknownVersionError(RefusedError):
     def members(self) -> dict[str, object]:
         """The JSON answer, with the supported range."""
         return {**super().members(), "supported": SUPPORTED}
+
+
+class UnauthenticatedError(RefusedError):
+    """A live API key is needed: `Authorization: Bearer <key>` or `X-Api-Key: <key>`."""
+
+    status = 401
+    code = "unauthenticated"
+    headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": "Bearer"}
+
+
+class ForbiddenError(RefusedError):
+    """The API key lacks the scope `ingest`."""
+
+    status = 403
+    code = "wrong_scope"
 
 
 class SlowBodyError(RefusedError):
@@ -130,6 +148,12 @@ class OverloadedError(UnavailableError):
     """Too much is in flight: send the same events, with the same ids, after Retry-After seconds."""
 
     code = "overloaded"
+
+
+class KeysUnavailableError(UnavailableError):
+    """API keys cannot be checked now: send the same events, with the same ids, after Retry-After seconds."""
+
+    code = "keys_unavailable"
 
 
 class LogUnavailableError(UnavailableError):

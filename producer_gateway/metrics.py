@@ -22,6 +22,7 @@ class Metric(StrEnum):
     ACK_SECONDS = "agenttracer_gateway_ack_seconds"
     IN_FLIGHT_REQUESTS = "agenttracer_gateway_in_flight_requests"
     IN_FLIGHT_BYTES = "agenttracer_gateway_in_flight_bytes"
+    KEYS_AGE_SECONDS = "agenttracer_gateway_keys_age_seconds"
     PRODUCE_ERRORS = "agenttracer_gateway_produce_errors_total"
     PRODUCERS_REPLACED = "agenttracer_gateway_producers_replaced_total"
 
@@ -47,5 +48,6 @@ class Metrics:
         )
         self.in_flight_requests = Gauge(Metric.IN_FLIGHT_REQUESTS, "Requests received and not yet answered.", registry=registry)
         self.in_flight_bytes = Gauge(Metric.IN_FLIGHT_BYTES, "Bodies held, as received and inflated.", registry=registry)
+        self.keys_age_seconds = Gauge(Metric.KEYS_AGE_SECONDS, "Since API keys were last read.", registry=registry)
         self.produce_errors = Counter(Metric.PRODUCE_ERRORS, "Records that failed.", ["error_class"], registry=registry)
         self.producers_replaced = Counter(Metric.PRODUCERS_REPLACED, "Producers given up.", ["reason"], registry=registry)

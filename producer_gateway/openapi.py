@@ -17,6 +17,7 @@ from agenttracer.wire import form
 from agenttracer.wire.envelope import BATCH_MAX_EVENTS, SUPPORTED, Batch, Producer
 from agenttracer.wire.events import EVENT_KINDS, METADATA_MAX_KEYS, Evidence, Form, Metadata
 from producer_gateway import run_document
+from servicekit.access_document import declare_keys
 
 _REF: Final = "#/components/schemas/"
 _PATTERNS: Final[Mapping[str, str]] = {
@@ -69,11 +70,12 @@ def run_body() -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": media}}}
 
 
-def describe(app: FastAPI) -> dict[str, Any]:
+def describe(app: FastAPI, *, anonymous: bool) -> dict[str, Any]:
     """The OpenAPI document of `app`, the contract's schemas included. Made once."""
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         document.setdefault("components", {}).setdefault("schemas", {}).update(contract_schemas() | _run_schemas())
+        declare_keys(document, anonymous=anonymous)
         app.openapi_schema = document
     return app.openapi_schema
 

@@ -11,7 +11,14 @@ from starlette.responses import JSONResponse
 from producer_gateway.admission import Admission, Ticket
 from producer_gateway.answers import ERRORS, EventsAccepted, RunAccepted
 from producer_gateway.check import Checked, Rejection, check
-from producer_gateway.errors import LogUnavailableError, UnprocessableError
+from producer_gateway.errors import (
+    ForbiddenError,
+    GatewayError,
+    KeysUnavailableError,
+    LogUnavailableError,
+    UnauthenticatedError,
+    UnprocessableError,
+)
 from producer_gateway.metrics import Metrics
 from producer_gateway.openapi import batch_body, run_body
 from producer_gateway.publish import Outcome, Publisher
@@ -21,18 +28,32 @@ from producer_gateway.record_log import RecordLog
 from producer_gateway.run_events import to_events
 from producer_gateway.run_id import new_run_id
 from producer_gateway.settings import GatewaySettings
+from servicekit.access import Access, Refusal
+from servicekit.keys import Caller
 
 _ACCEPTED: Final = 202
+_REFUSALS: Final[Mapping[Refusal, type[GatewayError]]] = {
+    Refusal.UNAUTHENTICATED: UnauthenticatedError,
+    Refusal.FORBIDDEN: ForbiddenError,
+    Refusal.UNAVAILABLE: KeysUnavailableError,
+}
 
 
 class Ingest:
     """What both routes do alike. `clock_us` is the wall clock, in microseconds."""
 
     def __init__(
-        self, settings: GatewaySettings, record_log: RecordLog, *, metrics: Metrics, clock_us: Callable[[], int]
+        self,
+        settings: GatewaySettings,
+        record_log: RecordLog,
+        *,
+        access: Access,
+        metrics: Metrics,
+        clock_us: Callable[[], int],
     ) -> None:
         self.settings = settings
         self.clock_us = clock_us
+        self._access = access
         self._log = record_log
         self._metrics = metrics
         self._limits = Limits(
@@ -45,6 +66,13 @@ class Ingest:
             max_bytes=settings.in_flight_max_bytes, max_requests=settings.in_flight_max_requests, metrics=metrics
         )
         self._publisher = Publisher(record_log, record_max_bytes=settings.record_max_bytes, clock_us=clock_us, metrics=metrics)
+
+    def authenticate(self, request: Request) -> Caller:
+        """Who sends this, by its headers alone. Raises UnauthenticatedError, ForbiddenError, KeysUnavailableError."""
+        caller = self._access.caller(request.scope["headers"])
+        if isinstance(caller, Refusal):
+            raise _REFUSALS[caller]
+        return caller
 
     def admit(self) -> AbstractContextManager[Ticket]:
         """What a request holds while it lasts. Raises LogUnavailableError while the log is known not to answer."""
@@ -60,18 +88,18 @@ class Ingest:
         self._metrics.body_bytes.inc(len(body))
         return body
 
-    async def publish(self, checked: Checked, *, deadline: float) -> Outcome:
+    async def publish(self, checked: Checked, *, caller: Caller, deadline: float) -> Outcome:
         """Raises LogUnavailableError at the deadline (monotonic, s), UnprocessableError when nothing at all is accepted."""
         timeout_s = max(0.0, deadline - time.monotonic())
-        outcome = await self._publisher.publish(checked, project=self.settings.project, timeout_s=timeout_s)
+        outcome = await self._publisher.publish(checked, project=caller.project, timeout_s=timeout_s)
         if outcome.accepted == 0:
             raise UnprocessableError(field="events", code="nothing_accepted", rejected=_members(outcome.rejected))
         return outcome
 
-    async def publish_each(self, batches: Sequence[Checked], *, deadline: float) -> list[Outcome]:
+    async def publish_each(self, batches: Sequence[Checked], *, caller: Caller, deadline: float) -> list[Outcome]:
         """As `publish`, but what is not accepted is in the outcomes alone. Raises LogUnavailableError at the deadline."""
         timeout_s = max(0.0, deadline - time.monotonic())
-        return await self._publisher.publish_each(batches, project=self.settings.project, timeout_s=timeout_s)
+        return await self._publisher.publish_each(batches, project=caller.project, timeout_s=timeout_s)
 
     def count_spans(self, rejected: Sequence[Rejection], *, dropped: Mapping[str, int], left_out: Mapping[str, int]) -> None:
         """Count what OTLP spans lost on their way to events: whole spans, values by rule, attributes by class of name."""
@@ -102,9 +130,10 @@ def ingest_router(ingest: Ingest) -> APIRouter:
     async def post_events(request: Request) -> JSONResponse:
         """Answers 202 once every accepted event is durable. Items that break the contract are refused one by one."""
         deadline = ingest.deadline()
+        caller = ingest.authenticate(request)
         with ingest.admit() as ticket:
             checked = check(await ingest.receive(request, ticket), events_max=ingest.settings.events_max)
-            outcome = await ingest.publish(checked, deadline=deadline)
+            outcome = await ingest.publish(checked, caller=caller, deadline=deadline)
         answer = {"accepted": outcome.accepted, "rejected": _members(outcome.rejected), "dropped": checked.dropped}
         return JSONResponse(answer, status_code=_ACCEPTED)
 
@@ -119,12 +148,13 @@ def ingest_router(ingest: Ingest) -> APIRouter:
     async def post_run(request: Request) -> JSONResponse:
         """Answers 202 once the run is durable. The document becomes the same events that an SDK would send."""
         deadline = ingest.deadline()
+        caller = ingest.authenticate(request)
         with ingest.admit() as ticket:
             document = read_document(await ingest.receive(request, ticket))
             now = ingest.clock_us()
             run_id = document.run_id or new_run_id(now)
             checked = to_events(document, run_id=run_id, received_at=now)
-            outcome = await ingest.publish(checked, deadline=deadline)
+            outcome = await ingest.publish(checked, caller=caller, deadline=deadline)
         return JSONResponse({"run_id": run_id, "accepted": outcome.accepted, "dropped": checked.dropped}, status_code=_ACCEPTED)
 
     return router

@@ -2,13 +2,15 @@
 
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from agenttracer.wire import form
 from agenttracer.wire.envelope import BATCH_MAX_EVENTS
 from agenttracer.wire.topics import EVENTS_TOPIC, RECORD_MAX_BYTES
+from servicekit.access import ANONYMOUS_RULE, PEPPER_RULE, is_loopback
 from servicekit.kafka import KafkaSecurity
+from servicekit.keys import PEPPER_MIN_CHARS
 
 _KIB = 1024
 _MIB = 1024 * _KIB
@@ -20,13 +22,24 @@ class GatewaySettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="AGENTTRACER_GATEWAY_", env_nested_delimiter="__", frozen=True, extra="ignore")
 
     host: str = "127.0.0.1"
-    """Ingest is anonymous until keys exist, so nothing but this machine may reach it unless somebody says so."""
+    """Without TLS in front of it nothing but this machine should reach it, unless somebody says so."""
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
     """Where the SDK looks by default. 0 lets the system choose."""
     log_level: str = "INFO"
     """Enough to see every change of state; a request that goes well writes no line."""
-    project: Annotated[str, Field(pattern=f"^{form.NAME_PATTERN}$")] = "default"
-    """The project of whatever is ingested without a key."""
+    postgres_dsn: SecretStr | None = None
+    """Where API keys are looked up, for the role agenttracer_gateway. Needed unless `anonymous_project` is set; secret because it
+    may hold a password."""
+    key_pepper: SecretStr | None = None
+    """What the secrets of API keys are hashed with: the same for the `agenttracer` command and all services, and never in the
+    database. Comes with `postgres_dsn`; at least 32 characters."""
+    keys_refresh_s: Annotated[float, Field(gt=0, le=20)] = 5.0
+    """Keys are held in memory and read anew this often: a revoked one is refused after that, at most 30 s with every timeout."""
+    keys_stale_max_s: Annotated[float, Field(gt=0, le=604_800)] = 86_400.0
+    """How long the last known keys serve while PostgreSQL is away, so that ingest goes on; then 503. A day is an outage with
+    people on it; no key can be revoked in that time either."""
+    anonymous_project: Annotated[str, Field(pattern=f"^{form.NAME_PATTERN}$")] | None = None
+    """The project of what comes without a key. Off; for one machine on its own, so `host` must be a loopback address."""
 
     kafka_bootstrap: str = "127.0.0.1:9092"
     """Comma-separated host:port of some brokers; the usual port of a local one."""
@@ -76,4 +89,16 @@ class GatewaySettings(BaseSettings):
     def _receive_leaves_time(self) -> Self:
         if self.receive_timeout_s >= self.request_deadline_s:
             raise ValueError("receive_timeout_s must be below request_deadline_s: the rest is the time to produce in")
+        return self
+
+    @model_validator(mode="after")
+    def _keys_are_whole(self) -> Self:
+        if (self.postgres_dsn is None) != (self.key_pepper is None):
+            raise ValueError(
+                "postgres_dsn and key_pepper come together: keys are looked up with the one and checked with the other"
+            )
+        if self.key_pepper is not None and len(self.key_pepper.get_secret_value()) < PEPPER_MIN_CHARS:
+            raise ValueError(PEPPER_RULE)
+        if self.anonymous_project is not None and not is_loopback(self.host):
+            raise ValueError(ANONYMOUS_RULE)
         return self

@@ -1,6 +1,5 @@
 """One query process: settings, app, serve until SIGTERM. `python -m query_service`."""
 
-import ipaddress
 import signal
 import socket
 from typing import Final
@@ -10,6 +9,8 @@ import uvicorn
 from query_service.app import app_on_postgres
 from query_service.settings import QuerySettings
 from servicekit import logs
+from servicekit.access import NOBODY_RULE
+from servicekit.start import read_settings, refuse_to_start
 
 _LOG: Final = logs.Log("query")
 
@@ -27,10 +28,10 @@ class Server(uvicorn.Server):
 
 def main() -> None:
     """Serve until SIGTERM or SIGINT; then finish what is in flight and return."""
-    settings = QuerySettings()
+    settings = read_settings(QuerySettings)
+    if settings.key_pepper is None and settings.anonymous_project is None:
+        refuse_to_start(NOBODY_RULE)
     logs.configure(settings.log_level)
-    if not _is_loopback(settings.host):
-        _LOG.warning("anonymous_reading_beyond_loopback", port=settings.port)
     config = uvicorn.Config(
         app_on_postgres(settings),
         host=settings.host,
@@ -50,13 +51,6 @@ def main() -> None:
     for ending in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ending, lambda _number, _frame: None)
     Server(config).run()
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 if __name__ == "__main__":

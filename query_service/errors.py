@@ -1,18 +1,22 @@
 """What the query service answers instead of data.
 
 QueryError
+├── UnauthenticatedError    401: no API key, or none that is alive; nobody is told which
+├── ForbiddenError          403: a good key for something else
 ├── InputError              422: a parameter is unknown, repeated or breaks its rule; the same again gives the same
 ├── RunNotFoundError        404: the project has no such run, or none that it may see
 └── UnavailableError        503 with Retry-After: nothing is wrong with the question
     ├── StoreUnreachableError   Postgres does not take connections, or lost ours
     ├── StoreBusyError          every connection is in use
     ├── StoreNotReadyError      reached, but the schema or our rights are missing
+    ├── KeysUnavailableError    API keys cannot be told apart now
     └── QueryTimeoutError       the answer takes too long: a narrower question may be answered
 
 A default message is its class's docstring. Messages are constant or made of parameter names and rules of our own: no value
 that was received ever stands in one.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -21,12 +25,28 @@ class QueryError(Exception):
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal"
+    headers: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, message: str | None = None, *, code: str | None = None, field: str | None = None) -> None:
         self.message = message or (type(self).__doc__ or "").partition("\n")[0]
         self.error_code = code or type(self).code
         self.field = field
         super().__init__(self.message)
+
+
+class UnauthenticatedError(QueryError):
+    """A live API key is needed: `Authorization: Bearer <key>` or `X-Api-Key: <key>`."""
+
+    status = 401
+    code = "unauthenticated"
+    headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": "Bearer"}
+
+
+class ForbiddenError(QueryError):
+    """The API key lacks the scope `read`."""
+
+    status = 403
+    code = "wrong_scope"
 
 
 class InputError(QueryError):
@@ -66,6 +86,12 @@ class StoreNotReadyError(UnavailableError):
     """The store is reachable, but its schema or this service's rights in it are missing: run the migrations."""
 
     code = "store_not_ready"
+
+
+class KeysUnavailableError(UnavailableError):
+    """API keys cannot be checked now: ask again after Retry-After seconds."""
+
+    code = "keys_unavailable"
 
 
 class QueryTimeoutError(UnavailableError):

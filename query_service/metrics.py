@@ -20,6 +20,7 @@ class Metric(StrEnum):
 
     REQUESTS = "agenttracer_query_requests_total"
     REQUEST_SECONDS = "agenttracer_query_request_seconds"
+    KEYS_AGE_SECONDS = "agenttracer_query_keys_age_seconds"
     IN_FLIGHT_REQUESTS = "agenttracer_query_in_flight_requests"
 
 
@@ -38,6 +39,7 @@ class Metrics:
             buckets=_BUCKETS_S,
             registry=registry,
         )
+        self.keys_age_seconds = Gauge(Metric.KEYS_AGE_SECONDS, "Since API keys were last read.", registry=registry)
         self.in_flight_requests = Gauge(Metric.IN_FLIGHT_REQUESTS, "Requests being answered.", registry=registry)
 
 

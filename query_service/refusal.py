@@ -13,7 +13,15 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
-from query_service.errors import InputError, QueryError, QueryTimeoutError, RunNotFoundError, UnavailableError
+from query_service.errors import (
+    ForbiddenError,
+    InputError,
+    QueryError,
+    QueryTimeoutError,
+    RunNotFoundError,
+    UnauthenticatedError,
+    UnavailableError,
+)
 from query_service.parameters import RULES
 
 
@@ -44,6 +52,11 @@ def _documented(description: str, example: QueryError) -> dict[str, Any]:
 
 
 ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+    401: _documented(
+        "No API key, or none that is alive: unknown, malformed, revoked and expired ones are answered alike.",
+        UnauthenticatedError(),
+    ),
+    403: _documented("The API key lacks the scope `read`.", ForbiddenError()),
     422: _documented(
         "A parameter is unknown, repeated or breaks its rule.", InputError(f"since must be {RULES['since']}", field="since")
     ),
@@ -59,7 +72,7 @@ def install(app: FastAPI, *, retry_after_s: int) -> None:
 
     async def unanswered(_request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, QueryError)
-        headers = {"Retry-After": str(retry_after_s)} if isinstance(error, UnavailableError) else None
+        headers = {"Retry-After": str(retry_after_s)} if isinstance(error, UnavailableError) else error.headers
         return _response(error.status, error, headers=headers)
 
     app.add_exception_handler(QueryError, unanswered)

@@ -22,7 +22,8 @@ _ONLY_DETAILS: Final = [Depends(only(*DetailQuery.model_fields))]
 
 def runs_router(*, store: StoreReader, project_of: ReadingProject) -> APIRouter:
     """The routes, reading from `store` what `project_of` a request may see."""
-    router = APIRouter(prefix="/v1/runs", tags=["runs"], responses=ERRORS)
+    # First of all dependencies: who may not pass is not told what is wrong with the question.
+    router = APIRouter(prefix="/v1/runs", tags=["runs"], responses=ERRORS, dependencies=[Depends(project_of)])
     project_type = Annotated[str, Depends(project_of)]
 
     @router.get("", summary="Runs, newest first", dependencies=[Depends(only(*RunQuery.model_fields))])

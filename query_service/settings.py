@@ -1,11 +1,13 @@
 """Everything the query service is told from outside, read once at start. No other module reads the environment."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from agenttracer.wire import form
+from servicekit.access import ANONYMOUS_RULE, PEPPER_RULE, is_loopback
+from servicekit.keys import PEPPER_MIN_CHARS
 
 
 class QuerySettings(BaseSettings):
@@ -14,13 +16,21 @@ class QuerySettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="AGENTTRACER_QUERY_", frozen=True, extra="ignore")
 
     host: str = "127.0.0.1"
-    """Reading is anonymous until keys exist, so nothing but this machine may reach it unless somebody says so."""
+    """Without TLS in front of it nothing but this machine should reach it, unless somebody says so."""
     port: Annotated[int, Field(ge=0, le=65_535)] = 8001
     """Beside the gateway's 8000. 0 lets the system choose."""
     log_level: str = "INFO"
     """Enough to see every change of state; a request that goes well writes no line."""
-    project: Annotated[str, Field(pattern=f"^{form.NAME_PATTERN}$")] = "default"
-    """The project that anonymous readers see: the one into which the gateway puts what comes without a key."""
+    key_pepper: SecretStr | None = None
+    """What the secrets of API keys are hashed with: the same for the `agenttracer` command and all services, and never in the
+    database. At least 32 characters. Needed unless `anonymous_project` is set."""
+    keys_refresh_s: Annotated[float, Field(gt=0, le=20)] = 5.0
+    """Keys are held in memory and read anew this often: a revoked one is refused after that, at most 30 s with every timeout."""
+    keys_stale_max_s: Annotated[float, Field(gt=0, le=604_800)] = 86_400.0
+    """How long the last known keys serve while they cannot be read; then 503. Data comes from the same PostgreSQL, so this
+    matters only where the role may read data and not keys."""
+    anonymous_project: Annotated[str, Field(pattern=f"^{form.NAME_PATTERN}$")] | None = None
+    """The project that readers without a key see. Off; for one machine on its own, so `host` must be a loopback address."""
 
     postgres_dsn: SecretStr = SecretStr("postgresql://agenttracer_query@127.0.0.1:5432/agenttracer")
     """Secret because it may hold a password. The role must be agenttracer_query: row level security lets it read one project."""
@@ -42,3 +52,11 @@ class QuerySettings(BaseSettings):
     """What a client is told to wait after a 503: about as long as a restart of Postgres takes."""
     drain_timeout_s: Annotated[int, Field(ge=0, le=60)] = 10
     """To finish what is in flight after SIGTERM; one answer takes no longer, and orchestrators wait 30 s."""
+
+    @model_validator(mode="after")
+    def _keys_are_whole(self) -> Self:
+        if self.key_pepper is not None and len(self.key_pepper.get_secret_value()) < PEPPER_MIN_CHARS:
+            raise ValueError(PEPPER_RULE)
+        if self.anonymous_project is not None and not is_loopback(self.host):
+            raise ValueError(ANONYMOUS_RULE)
+        return self

@@ -26,7 +26,7 @@ def utc_now() -> datetime:
 
 def stats_router(*, store: StoreReader, project_of: ReadingProject, clock: Clock) -> APIRouter:
     """The route, reading from `store` what `project_of` a request may see; `clock` says where the default window ends."""
-    router = APIRouter(tags=["statistics"], responses=ERRORS)
+    router = APIRouter(tags=["statistics"], responses=ERRORS, dependencies=[Depends(project_of)])
     project_type = Annotated[str, Depends(project_of)]
 
     @router.get("/v1/stats", summary="Figures of agents and steps", dependencies=[Depends(only(*StatsQuery.model_fields))])

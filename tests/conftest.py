@@ -14,6 +14,14 @@ def pytest_report_header() -> str:
     return f"stack: {stacks.wanted()} (TEST_STACK=local or TEST_STACK=containers forces one)"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_configuration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keys of stacks that the tests start stay out of the user's own configuration, and the user's out of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def stack() -> Iterator[stacks.Stack]:
     """Kafka and PostgreSQL that all tests of the session share."""

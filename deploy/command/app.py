@@ -12,10 +12,12 @@ import typer
 from agenttracer.wire.topics import EVENTS_TOPIC, PARTITIONS_DEFAULT
 from deploy.command import screen
 from deploy.command.foreground import AlreadyUpError, await_other, keep_alive, while_up
+from deploy.command.keys import keys_app
 from deploy.command.options import Kafka, Postgres, StateDir, Workers
 from deploy.command.state import State, look
 from deploy.endpoints import PipelineEndpoints, forget_endpoints
 from deploy.infrastructure import Existing, Infrastructure
+from deploy.local_key import forget_local_key
 from deploy.local_stack import LocalStack
 from deploy.local_stack.owned_process import OwnedProcess
 from deploy.pipeline import Pipeline, PipelineSettings
@@ -25,6 +27,7 @@ from deploy.topics import RETENTION_MIN_DAYS, ensure_topic
 
 _RUN = "Run"
 _PREPARE = "Prepare your own Kafka and PostgreSQL"
+_KEYS = "API keys"
 _UP_STOPS_WITHIN_S = 120.0
 EXIT_DEGRADED = 1
 _INTERRUPTED = 130  # as shells have it
@@ -39,6 +42,7 @@ EXAMPLES = """\
   agenttracer status --json          for scripts; exit code 0 if all is ready
   agenttracer topics --kafka kafka-1:9092 --replication-factor 3
   agenttracer migrate --postgres postgresql://owner@db/agenttracer
+  agenttracer keys create --project shop --scope ingest
 """
 
 app = typer.Typer(
@@ -51,6 +55,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(keys_app, name="keys", rich_help_panel=_KEYS)
 
 
 @app.command(rich_help_panel=_RUN)
@@ -82,6 +87,7 @@ def down(state_dir: StateDir) -> None:
     stop_services(stack.state_dir, report=progress)
     stack.stop()
     forget_endpoints(stack.state_dir)
+    forget_local_key(stack.state_dir)
     progress("nothing runs")
 
 

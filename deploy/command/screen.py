@@ -3,13 +3,16 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from deploy.api_keys import ListedKey
 from deploy.command.state import PartState
 from deploy.endpoints import PipelineEndpoints
+from deploy.local_key import local_key_file
 from deploy.topics import TopicReport
 
 console = Console(highlight=False)
@@ -32,6 +35,24 @@ def show_error(message: str) -> None:
     errors.print(f"[bold red]agenttracer:[/bold red] {escape(message)}", soft_wrap=True)
 
 
+def note(line: str) -> None:
+    """Print a line beside the answer: to standard error, where a script does not take it for one."""
+    errors.print(f"[dim]{escape(line)}[/dim]", soft_wrap=True)
+
+
+def show_keys(keys: Sequence[ListedKey]) -> None:
+    """Print keys without their secrets."""
+    table = _table(None, "key id", "project", "scopes", "name", "state", "until", "last used")
+    table.columns[0].no_wrap = table.columns[-1].no_wrap = True
+    for key in keys:
+        colour = "green" if key.state == "live" else "dim"
+        until = "" if key.expires_at is None else f"{key.expires_at:%Y-%m-%d}"
+        used = "never" if key.last_used_at is None else f"{key.last_used_at:%Y-%m-%d %H:%M}Z"
+        state = f"[{colour}]{key.state}[/{colour}]"
+        table.add_row(key.key_id, key.project, " ".join(key.scopes), key.name, state, until, used)
+    console.print(table)
+
+
 def show_endpoints(endpoints: PipelineEndpoints, *, title: str, logs: Path) -> None:
     """Print what listens where, and where to look when it does not."""
     table = _table(title, "part", "where", "what for")
@@ -43,6 +64,15 @@ def show_endpoints(endpoints: PipelineEndpoints, *, title: str, logs: Path) -> N
     table.add_row("PostgreSQL", endpoints.postgres_address, "the store" + _origin(local=endpoints.local_postgres))
     table.add_row("logs", str(logs), "one file a process")
     console.print(table)
+    key_file = local_key_file(urlsplit(endpoints.gateway_url).port or 0)
+    console.print(
+        f"SDKs on this machine find their key by themselves. OpenTelemetry: [bold]{_otlp_hint(key_file)}[/bold]", soft_wrap=True
+    )
+
+
+def _otlp_hint(key_file: Path) -> str:
+    """The key itself stays off the screen."""
+    return escape(f'export OTEL_EXPORTER_OTLP_HEADERS="x-api-key=$(cat {key_file})"')
 
 
 def show_status(parts: Sequence[PartState]) -> None:

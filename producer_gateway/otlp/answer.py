@@ -13,7 +13,8 @@ from starlette.responses import Response
 
 _INVALID_ARGUMENT: Final = 3
 _INTERNAL: Final = 13
-_UNAVAILABLE: Final = 14
+_BY_STATUS: Final[Mapping[int, int]] = {401: 16, 403: 7, 503: 14}
+"""UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE."""
 _VARINT, _BYTES = 0, 2
 _VARINT_BITS: Final = 7
 
@@ -47,9 +48,7 @@ def refused(encoding: Encoding, *, status: int, message: str, headers: Mapping[s
 
 def _code(status: int) -> int:
     """Clients decide by the HTTP status; this is the same in gRPC's words."""
-    if status < HTTPStatus.INTERNAL_SERVER_ERROR:
-        return _INVALID_ARGUMENT
-    return _UNAVAILABLE if status == HTTPStatus.SERVICE_UNAVAILABLE else _INTERNAL
+    return _BY_STATUS.get(status, _INVALID_ARGUMENT if status < HTTPStatus.INTERNAL_SERVER_ERROR else _INTERNAL)
 
 
 def _field(number: int, value: int | str | bytes) -> bytes:

@@ -27,6 +27,8 @@ _MEDIA: Final[dict[str, Any]] = {
 _SENTENCES: Final = {
     200: "ExportTraceServiceResponse, once every span that is not counted as rejected is durable.",
     400: "google.rpc.Status: the body is not an ExportTraceServiceRequest, or not gzip though it says so.",
+    401: "google.rpc.Status: no API key, or none that is alive.",
+    403: "google.rpc.Status: the API key lacks the scope `ingest`.",
     408: "google.rpc.Status: the body did not arrive in time.",
     413: "google.rpc.Status: the body, what it inflates to, or the number of spans is too large.",
     415: "google.rpc.Status: neither protobuf nor JSON, or an encoding other than one layer of gzip.",
@@ -47,12 +49,15 @@ def otlp_router(ingest: Ingest) -> APIRouter:
     async def post_traces(request: Request) -> Response:
         """Answers 200 once every accepted span is durable. Spans become runs and steps; their content is never read."""
         deadline = ingest.deadline()
-        encoding = _encoding(request)
+        media_type, encoding = _encoding(request)
+        caller = ingest.authenticate(request)
+        if media_type != encoding:
+            raise WrongContentTypeError
         with ingest.admit() as ticket:
             body = await ingest.receive(request, ticket, accepts=encoding)
             decoded = _DECODERS[encoding](body, spans_max=ingest.settings.events_max)
             traces = to_events(decoded)
-            outcomes = await ingest.publish_each(traces.checked, deadline=deadline)
+            outcomes = await ingest.publish_each(traces.checked, caller=caller, deadline=deadline)
         ingest.count_spans(traces.rejected, dropped=traces.dropped, left_out=decoded.left_out)
         rejected = {each.index: each for each in (*traces.rejected, *(each for outcome in outcomes for each in outcome.rejected))}
         reasons = Counter(f"{each.field or 'span'} {each.code}" for each in rejected.values())
@@ -61,12 +66,10 @@ def otlp_router(ingest: Ingest) -> APIRouter:
     return router
 
 
-def _encoding(request: Request) -> Encoding:
-    """The request's encoding, in which errors are answered from here on. Raises WrongContentTypeError."""
+def _encoding(request: Request) -> tuple[str, Encoding]:
+    """The media type, and the encoding in which errors are answered from here on: JSON where the type is neither of OTLP's."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     known = {str(each): each for each in Encoding}
     encoding = known.get(media_type, Encoding.JSON)
     render_with(request, partial(answer.refused, encoding))
-    if media_type not in known:
-        raise WrongContentTypeError
-    return encoding
+    return media_type, encoding

@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from agenttracer._local_key import local_key
+
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 _PATH: Final = "/v1/events"
 _ANSWER_MAX_BYTES: Final = 64 * 1024
+_UNAUTHORIZED: Final = 401
 _GZIP_MIN_BYTES: Final = 1024
 _GZIP_LEVEL: Final = 1
 """Event JSON shrinks about tenfold at level 1 already; higher levels cost the agent's CPU."""
@@ -43,8 +46,8 @@ class Transport:
         self._connect_timeout_s = connect_timeout_s
         self._request_timeout_s = request_timeout_s
         self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
-        if api_key is not None:
-            self._headers["Authorization"] = f"Bearer {api_key}"
+        self._local_url = api_url if api_key is None else None
+        self._authorize(api_key or local_key(api_url))
         self._connection: http.client.HTTPConnection | None = None
 
     def post(self, body: bytes, *, within_s: float | None = None) -> Answer | None:
@@ -58,7 +61,19 @@ class Transport:
         answer = self._try(body, deadline)
         if answer is None and kept and time.monotonic() < deadline:
             answer = self._try(body, deadline)  # a kept connection may have been closed while it was idle
+        if answer is not None and answer.status == _UNAUTHORIZED and self._found_another_key():
+            answer = self._try(body, deadline)
         return answer
+
+    def _found_another_key(self) -> bool:
+        """Whether the local stack has left a key since we looked: it may be younger than this process."""
+        return self._local_url is not None and self._authorize(local_key(self._local_url))
+
+    def _authorize(self, key: str | None) -> bool:
+        before = self._headers.get("Authorization")
+        if key is not None:
+            self._headers["Authorization"] = f"Bearer {key}"
+        return self._headers.get("Authorization") != before
 
     def _try(self, body: bytes, deadline: float) -> Answer | None:
         try:
@@ -87,8 +102,8 @@ class Transport:
         connection.request("POST", self._path, body=body, headers=headers)
         response = connection.getresponse()
         text = response.read(_ANSWER_MAX_BYTES)
-        if not response.isclosed():
-            self.close()  # longer than we care to read
+        if response.will_close or not response.isclosed():
+            self.close()  # the gateway is done with it, or the answer is longer than we care to read
         return Answer(status=response.status, retry_after=response.getheader("Retry-After"), body=text)
 
     def close(self) -> None:

@@ -1,11 +1,13 @@
 """From a call of the SDK to JSON of the query service, through real processes."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 from agenttracer import AgentTracer
+from deploy.local_key import local_key_file
 from tests.support.pipeline import Pipeline, get_json
 from tests.support.stacks import until
 
@@ -69,7 +71,8 @@ def test_a_run_posted_as_a_document_is_told_the_same_way(urls: tuple[str, str]) 
         ],
         "failure": {"failure_type": "tool", "failure_code": "card_declined", "step": "charge"},
     }
-    answer = httpx.post(f"{gateway_url}/v1/runs", json=document, timeout=10)
+    key = local_key_file(urlsplit(gateway_url).port or 0).read_text().strip()
+    answer = httpx.post(f"{gateway_url}/v1/runs", json=document, headers={"x-api-key": key}, timeout=10)
     assert answer.status_code == 202, answer.text
     run_id = answer.json()["run_id"]
     assert _visible(query_url, run_id)["failure"]["failure_code"] == "card_declined"

@@ -4,6 +4,7 @@ import asyncio
 import tempfile
 import uuid
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,8 +16,11 @@ from agenttracer.wire.envelope import Record
 from agenttracer.wire.topics import record_key
 from ddl.migrate import SCHEMA, migrate
 from deploy import services
+from deploy.api_keys import ApiKeys
+from deploy.local_key import ensure_local_key, forget_local_key, key_pepper, pepper_text, publish_local_key
 from deploy.topics import ensure_topic
 from servicekit import codec
+from servicekit.keys import Pepper
 from stream_workers.core.fold import Tables, fold
 from stream_workers.decode import canonical_json
 from stream_workers.stored import differences, stored_tables
@@ -52,13 +56,40 @@ class Pipeline:
         return name
 
     def gateway(self, **extra: str) -> services.Service:
-        return self._started(
-            services.gateway(state_dir=self.state_dir, kafka_bootstrap=self.stack.bootstrap, topic=self.topic, extra=extra)
+        """A gateway whose key agents on this machine find by themselves, as with `agenttracer up`."""
+        key = self.local_key  # before the gateway reads them
+        started = self._started(
+            services.gateway(
+                state_dir=self.state_dir,
+                kafka_bootstrap=self.stack.bootstrap,
+                topic=self.topic,
+                postgres_dsn=self.stack.dsn(database=self.database, role="agenttracer_gateway"),
+                key_pepper=pepper_text(self.state_dir),
+                extra=extra,
+            )
         )
+        publish_local_key(key, port=started.port)
+        return started
 
-    def query(self) -> services.Service:
+    def query(self, **extra: str) -> services.Service:
         dsn = self.stack.dsn(database=self.database, role="agenttracer_query")
-        return self._started(services.query(state_dir=self.state_dir, postgres_dsn=dsn))
+        pepper = pepper_text(self.state_dir)
+        return self._started(services.query(state_dir=self.state_dir, postgres_dsn=dsn, key_pepper=pepper, extra=extra))
+
+    # -- API keys ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def pepper(self) -> Pepper:
+        return key_pepper(self.state_dir)
+
+    @property
+    def keys(self) -> ApiKeys:
+        return ApiKeys(self.stack.dsn(database=self.database, role="agenttracer_owner"))
+
+    @cached_property
+    def local_key(self) -> str:
+        """The ingest key of project `default`."""
+        return ensure_local_key(self.state_dir, keys=self.keys, pepper=self.pepper)
 
     def worker(
         self, number: int = 1, *, database: str | None = None, group: str | None = None, wait: bool = True, **extra: str
@@ -83,6 +114,7 @@ class Pipeline:
     def close(self) -> None:
         for service in reversed(self.processes):
             service.terminate(grace_s=15)
+        forget_local_key(self.state_dir)
 
     # -- the topic --------------------------------------------------------------------------------------------------------
 

@@ -51,7 +51,7 @@ class Process:
 @contextmanager
 def gateway(tmp_path: Path, bootstrap: str, *, topic: str) -> Iterator[Process]:
     log = tmp_path / f"{topic}.log"
-    settings = {"PORT": "0", "KAFKA_BOOTSTRAP": bootstrap, "TOPIC": topic}
+    settings = {"PORT": "0", "KAFKA_BOOTSTRAP": bootstrap, "TOPIC": topic, "ANONYMOUS_PROJECT": "default"}
     env = os.environ | {f"AGENTTRACER_GATEWAY_{name}": value for name, value in settings.items()}
     with log.open("wb") as stderr:
         process = subprocess.Popen([sys.executable, "-m", "producer_gateway"], env=env, stderr=stderr)

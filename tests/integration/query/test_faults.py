@@ -89,9 +89,9 @@ async def nap(connection: Connection) -> None:
 async def test_starts_without_postgres(unused_port: int) -> None:
     """Without Postgres the service starts, is alive, is not ready, and answers 503 with Retry-After."""
     dsn = SecretStr(f"postgresql://agenttracer_query@127.0.0.1:{unused_port}/agenttracer")
-    app = app_on_postgres(QuerySettings(postgres_dsn=dsn))
+    app = app_on_postgres(QuerySettings(postgres_dsn=dsn, anonymous_project="default"))
     transport = httpx.ASGITransport(app)
-    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://query") as client:
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         assert (await client.get("/health")).status_code == 200
         ready = await client.get("/ready")
         assert (ready.status_code, ready.json()["reason"]) == (503, "store_unreachable")

@@ -12,6 +12,7 @@ import ddl
 from agenttracer.wire.vocabulary import DropReason, FailureType, RunEnd, StepKind, StepStatus
 from ddl.errors import ChangedMigrationError, NewerStoreError
 from ddl.migrate import SCHEMA, migrate, migrations
+from servicekit.keys import Scope
 from stream_workers.core.histogram import latency_bucket
 from tests.support.stacks import Stack
 
@@ -25,6 +26,8 @@ _CATALOG = {
     "views": "SELECT viewname, definition FROM pg_views WHERE schemaname = $1",
     "policies": "SELECT tablename, policyname, roles::text, cmd, qual, with_check FROM pg_policies WHERE schemaname = $1",
     "grants": "SELECT grantee, table_name, privilege_type FROM information_schema.role_table_grants WHERE table_schema = $1",
+    "column_grants": "SELECT grantee, table_name, column_name, privilege_type FROM information_schema.role_column_grants "
+    "WHERE table_schema = $1",
     "tables": "SELECT relname, relkind::text, relrowsecurity, reloptions::text, pg_get_expr(relpartbound, oid), "
     "pg_get_partkeydef(oid) FROM pg_class WHERE relnamespace = $1::regnamespace AND relkind IN ('r', 'p', 'v')",
 }
@@ -95,6 +98,7 @@ def test_a_store_of_a_newer_release_is_refused(migrated_dsn: dict[str, str]) -> 
         ("steps_status_check", StepStatus),
         ("failures_failure_type_check", FailureType),
         ("declared_losses_reason_check", DropReason),
+        ("api_keys_scopes_check", Scope),
     ],
 )
 def test_a_check_allows_exactly_the_vocabulary(migrated_dsn: dict[str, str], constraint: str, vocabulary: Any) -> None:

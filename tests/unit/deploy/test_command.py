@@ -34,7 +34,7 @@ def invoke(*arguments: str) -> Result:
 def test_the_help_page_names_every_subcommand_and_gives_examples() -> None:
     """In groups, without an option that nobody needs."""
     page = invoke("--help").output
-    for word in ("up", "down", "status", "demo", "migrate", "topics", "Run", "Examples", "agenttracer up --workers 3"):
+    for word in ("up", "down", "status", "demo", "migrate", "topics", "keys", "Run", "Examples", "agenttracer up --workers 3"):
         assert word in page
     assert "completion" not in page
 

@@ -109,6 +109,6 @@ def test_our_services_get_their_settings_by_their_prefixes(tmp_path: Path, monke
     """One prefix a service; a port from the environment is the preferred one."""
     monkeypatch.setenv("AGENTTRACER_QUERY_PORT", "18001")
     monkeypatch.delenv("AGENTTRACER_WORKER_PORT", raising=False)
-    assert services.query(state_dir=tmp_path, postgres_dsn="dsn").port == 18001
+    assert services.query(state_dir=tmp_path, postgres_dsn="dsn", key_pepper="p").port == 18001
     second = services.worker(number=2, state_dir=tmp_path, kafka_bootstrap="k", postgres_dsn="dsn", topic="t")
     assert (second.name, second.port) == ("worker-2", 8003)

@@ -11,6 +11,8 @@ from producer_gateway.app import create_app
 from producer_gateway.metrics import Metrics
 from producer_gateway.settings import GatewaySettings
 from producer_gateway.testing import MemoryRecordLog
+from servicekit.keys import Scope
+from servicekit.testing import MemoryKeys, ring_of
 from tests.unit.gateway.batches import NOW_US, Gateway, Records
 
 
@@ -30,16 +32,23 @@ def log() -> MemoryRecordLog:
 
 
 @pytest.fixture
-def gateway(log: MemoryRecordLog, metrics: Metrics) -> Gateway:
-    """Serve with settings of the test's choice."""
+def keys() -> MemoryKeys:
+    return MemoryKeys()
+
+
+@pytest.fixture
+def gateway(log: MemoryRecordLog, metrics: Metrics, keys: MemoryKeys) -> Gateway:
+    """Serve with settings of the test's choice, to a client with a key of the project `default`."""
 
     @asynccontextmanager
     async def serve(**settings: float) -> AsyncIterator[httpx.AsyncClient]:
-        app = create_app(GatewaySettings.model_validate(settings), log, metrics=metrics, clock_us=lambda: NOW_US)
+        key, ring = keys.create(Scope.INGEST), ring_of(keys)
+        app = create_app(GatewaySettings.model_validate(settings), log, keys=ring, metrics=metrics, clock_us=lambda: NOW_US)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         await log.start()
+        await ring.refresh()
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
-            client.headers["content-type"] = "application/json"
+            client.headers.update({"content-type": "application/json", "authorization": f"Bearer {key}"})
             yield client
 
     return serve

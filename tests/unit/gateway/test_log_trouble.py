@@ -8,6 +8,7 @@ import pytest
 from producer_gateway.app import Drain, create_app
 from producer_gateway.settings import GatewaySettings
 from producer_gateway.testing import MemoryRecordLog
+from servicekit.testing import MemoryKeys, ring_of
 from tests.unit.gateway import batches as make
 from tests.unit.gateway.batches import Gateway
 
@@ -39,7 +40,7 @@ async def test_known_outage(client: httpx.AsyncClient, log: MemoryRecordLog) -> 
 async def test_draining(log: MemoryRecordLog) -> None:
     """A process that was told to end is not ready, and still finishes what reaches it."""
     drain = Drain()
-    app = create_app(GatewaySettings(), log, drain=drain)
+    app = create_app(GatewaySettings(), log, keys=ring_of(MemoryKeys()), drain=drain)
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as client,

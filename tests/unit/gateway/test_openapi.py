@@ -27,7 +27,7 @@ async def test_every_status_is_described(client: httpx.AsyncClient) -> None:
     """Both routes name the answers that they give."""
     paths = (await client.get("/openapi.json")).json()["paths"]
     for route in ("/v1/events", "/v1/runs"):
-        assert set(paths[route]["post"]["responses"]) >= {"202", "400", "408", "413", "415", "422", "503"}
+        assert set(paths[route]["post"]["responses"]) >= {"202", "400", "401", "403", "408", "413", "415", "422", "503"}
 
 
 @pytest.mark.parametrize(

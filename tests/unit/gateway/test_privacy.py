@@ -16,6 +16,7 @@ from producer_gateway.run_document import EXAMPLE
 from producer_gateway.settings import GatewaySettings
 from producer_gateway.testing import MemoryRecordLog
 from servicekit.logs import ContentFreeFormatter
+from servicekit.testing import MemoryKeys, ring_of
 from tests.unit.gateway import batches as make
 from tests.unit.gateway.batches import Records
 
@@ -136,7 +137,7 @@ async def test_the_control(client: httpx.AsyncClient, records: Records) -> None:
 
 async def test_no_canary_of_an_error_that_nobody_awaits(log: MemoryRecordLog, lines: io.StringIO) -> None:
     """What the event loop reports by itself is told by class; its own words hold reprs of arguments and exceptions."""
-    app = create_app(GatewaySettings(), log)
+    app = create_app(GatewaySettings(), log, keys=ring_of(MemoryKeys()))
     async with app.router.lifespan_context(app):
         context = {"message": f"Exception in callback {CANARY}", "exception": RuntimeError(CANARY)}
         asyncio.get_running_loop().call_exception_handler(context)

@@ -43,7 +43,10 @@ def test_frozen() -> None:
         {"receive_timeout_s": 5.0, "request_deadline_s": 5.0},
         {"events_max": 5_001},
         {"record_max_bytes": 9 * 1024 * 1024},
-        {"project": "two words"},
+        {"anonymous_project": "two words"},
+        {"anonymous_project": "default", "host": "0.0.0.0"},
+        {"postgres_dsn": "postgresql://db"},
+        {"postgres_dsn": "postgresql://db", "key_pepper": "short"},
     ],
 )
 def test_unsound(wrong: dict[str, Any]) -> None:

@@ -9,6 +9,8 @@ from query_service.app import create_app
 from query_service.settings import QuerySettings
 from query_service.testing import FakeStore
 from query_service.testing_rows import NOON
+from servicekit.keys import Scope
+from servicekit.testing import MemoryKeys, ring_of
 
 
 @pytest.fixture
@@ -23,7 +25,11 @@ def store() -> FakeStore:
 
 @pytest.fixture
 async def client(store: FakeStore) -> AsyncIterator[httpx.AsyncClient]:
-    app = create_app(QuerySettings(retry_after_s=3), store, clock=lambda: NOON)
+    keys = MemoryKeys()
+    key, ring = keys.create(Scope.READ), ring_of(keys)
+    await ring.refresh()
+    app = create_app(QuerySettings(retry_after_s=3), store, keys=ring, clock=lambda: NOON)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://query") as connected:
+    headers = {"authorization": f"Bearer {key}"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://query", headers=headers) as connected:
         yield connected

@@ -13,6 +13,7 @@ from query_service.settings import QuerySettings
 from query_service.stats_answer import StatsAnswer
 from query_service.testing import FakeStore
 from query_service.testing_rows import DEFAULT_RUN, RunRow
+from servicekit.testing import MemoryKeys, ring_of
 
 pytestmark = pytest.mark.anyio
 ROUTES = ["/v1/runs", "/v1/runs/{run_id}", "/v1/runs/{run_id}/steps", "/v1/runs/{run_id}/failures", "/v1/stats"]
@@ -33,7 +34,7 @@ async def test_every_route_is_documented(client: httpx.AsyncClient) -> None:
         operation = api["paths"][path]["get"]
         assert operation["summary"]
         answers = operation["responses"]
-        assert set(answers) == {"200", "422", "500", "503"} | ({"404"} if "run_id" in path else set())
+        assert set(answers) == {"200", "401", "403", "422", "500", "503"} | ({"404"} if "run_id" in path else set())
         name = answers["200"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
         assert api["components"]["schemas"][name]["examples"]
         for status in set(answers) - {"200"}:
@@ -84,6 +85,6 @@ async def test_metrics_name_templates_only(client: httpx.AsyncClient, store: Fak
 async def test_metrics_are_of_one_app(client: httpx.AsyncClient) -> None:
     """Two apps in one process count for themselves."""
     await client.get("/v1/runs")
-    other = httpx.ASGITransport(create_app(QuerySettings(), FakeStore()))
+    other = httpx.ASGITransport(create_app(QuerySettings(), FakeStore(), keys=ring_of(MemoryKeys())))
     async with httpx.AsyncClient(transport=other, base_url="http://other") as second:
         assert "/v1/runs" not in (await second.get("/metrics")).text

@@ -73,6 +73,13 @@ def test_large_bodies_are_compressed_and_small_ones_are_not(transport: Transport
     assert len(large.batch["events"]) == 2_001
 
 
+def test_a_gateway_may_close_after_its_answer(transport: Transport, gateway: FakeGateway) -> None:
+    """With `Connection: close`; the next request opens another."""
+    gateway.script.append(Reply(status=413, headers={"Connection": "close"}))
+    assert [transport.post(b'{"events": []}').status for _ in range(2)] == [413, 202]
+    assert gateway.connections == 2
+
+
 def test_a_refused_connection_is_no_answer() -> None:
     """Nobody listens: None, soon."""
     with socket.create_server(("127.0.0.1", 0)) as free:

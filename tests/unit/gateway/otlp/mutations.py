@@ -19,6 +19,8 @@ from producer_gateway.app import create_app
 from producer_gateway.settings import GatewaySettings
 from producer_gateway.testing import MemoryRecordLog
 from servicekit import codec
+from servicekit.keys import Scope
+from servicekit.testing import MemoryKeys, ring_of
 from tests.unit.gateway.otlp import spans as make
 from tests.unit.gateway.otlp.spans import CHILD, LEAF, ROOT, Json
 
@@ -121,9 +123,13 @@ async def fuzz(count: int, *, seed: int = 0) -> Counter[int]:
     """Post `count` mutated bodies. Statuses by number; raises AssertionError at the first that breaks a promise."""
     log = MemoryRecordLog()
     await log.start()
-    app = create_app(GatewaySettings(), log, clock_us=lambda: make.START_US)
+    keys = MemoryKeys()
+    key, ring = keys.create(Scope.INGEST), ring_of(keys)
+    await ring.refresh()
+    app = create_app(GatewaySettings(), log, keys=ring, clock_us=lambda: make.START_US)
     statuses: Counter[int] = Counter()
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as client:
+    transport, known = httpx.ASGITransport(app), {"x-api-key": key}
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway", headers=known) as client:
         for at, (body, headers) in enumerate(bodies(seed, count)):
             answer = await client.post("/v1/traces", content=body, headers=headers)
             assert answer.status_code < 500, f"seed {seed}, body {at}: {answer.status_code}"

@@ -17,14 +17,17 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from producer_gateway.app import create_app
 from producer_gateway.settings import GatewaySettings
 from producer_gateway.testing import MemoryRecordLog
+from servicekit.keys import Scope
+from servicekit.testing import MemoryKeys, ring_of
 from tests.unit.gateway.batches import Records
 
 
 @contextmanager
-def served(log: MemoryRecordLog) -> Iterator[str]:
+def served(log: MemoryRecordLog, keys: MemoryKeys) -> Iterator[str]:
     """The gateway's address."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        config = uvicorn.Config(create_app(GatewaySettings(), log), log_config=None, lifespan="on", ws="none")
+        app = create_app(GatewaySettings(), log, keys=ring_of(keys))
+        config = uvicorn.Config(app, log_config=None, lifespan="on", ws="none")
         server = uvicorn.Server(config)
         thread = Thread(target=lambda: asyncio.run(server.serve([listener])))
         thread.start()
@@ -34,9 +37,12 @@ def served(log: MemoryRecordLog) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("compression", [Compression.NoCompression, Compression.Gzip])
-def test_the_real_exporter(log: MemoryRecordLog, records: Records, compression: Compression) -> None:
-    """Given nothing but the address, it delivers a run with its steps under the trace's id, and is content with the answer."""
-    with served(log) as address:
+def test_the_real_exporter(
+    log: MemoryRecordLog, records: Records, keys: MemoryKeys, monkeypatch: pytest.MonkeyPatch, compression: Compression
+) -> None:
+    """Given nothing but the address and, by its own variable, a key, it delivers a run with its steps under the trace's id."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", f"authorization=Bearer%20{keys.create(Scope.INGEST)}")
+    with served(log, keys) as address:
         provider = TracerProvider(resource=Resource({"service.name": "support agent"}))
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(f"{address}/v1/traces", compression=compression)))
         tracer = provider.get_tracer("test")
