@@ -1,9 +1,8 @@
-"""One HTTP request to the gateway and its answer, by the standard library: keep-alive, gzip, deadlines. No retries, no opinions.
+"""One HTTP request to the gateway and its answer, by the standard library: keep-alive, compression, deadlines, no retries.
 
 Redirects are not followed and proxy variables are not read: telemetry goes to the configured address or nowhere.
 """
 
-import gzip
 import http.client
 import io
 import socket
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from agenttracer._compression import ENCODINGS
 from agenttracer._local_key import local_key
 
 if TYPE_CHECKING:
@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 _PATH: Final = "/v1/events"
 _ANSWER_MAX_BYTES: Final = 64 * 1024
 _UNAUTHORIZED: Final = 401
-_GZIP_MIN_BYTES: Final = 1024
-_GZIP_LEVEL: Final = 1
-"""Event JSON shrinks about tenfold at level 1 already; higher levels cost the agent's CPU."""
+_UNSUPPORTED_ENCODING: Final = 415
+_COMPRESSED_MIN_BYTES: Final = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +45,7 @@ class Transport:
         self._connect_timeout_s = connect_timeout_s
         self._request_timeout_s = request_timeout_s
         self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+        self._encodings = list(ENCODINGS)
         self._local_url = api_url if api_key is None else None
         self._authorize(api_key or local_key(api_url))
         self._connection: http.client.HTTPConnection | None = None
@@ -62,6 +62,9 @@ class Transport:
         if answer is None and kept and time.monotonic() < deadline:
             answer = self._try(body, deadline)  # a kept connection may have been closed while it was idle
         if answer is not None and answer.status == _UNAUTHORIZED and self._found_another_key():
+            answer = self._try(body, deadline)
+        if answer is not None and answer.status == _UNSUPPORTED_ENCODING and len(self._encodings) > 1:
+            del self._encodings[0]  # an older gateway
             answer = self._try(body, deadline)
         return answer
 
@@ -94,9 +97,10 @@ class Transport:
 
     def _exchange(self, connection: http.client.HTTPConnection, body: bytes, deadline: float) -> Answer:
         headers = self._headers
-        if len(body) >= _GZIP_MIN_BYTES:
-            body = gzip.compress(body, compresslevel=_GZIP_LEVEL, mtime=0)
-            headers = {**headers, "Content-Encoding": "gzip"}
+        if len(body) >= _COMPRESSED_MIN_BYTES:
+            encoding = self._encodings[0]
+            body = encoding.compress(body)
+            headers = {**headers, "Content-Encoding": encoding.name}
         connection.response_class = _response_by(deadline)
         connection.sock.settimeout(max(0.001, deadline - time.monotonic()))
         connection.request("POST", self._path, body=body, headers=headers)

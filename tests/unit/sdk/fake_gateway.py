@@ -10,7 +10,11 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from backports import zstd
+
 from agenttracer import AgentTracer
+
+DECOMPRESS: dict[str, Callable[[bytes], bytes]] = {"identity": bytes, "gzip": gzip.decompress, "zstd": zstd.decompress}
 
 NewTracer = Callable[..., AgentTracer]
 WaitUntil = Callable[..., None]
@@ -85,7 +89,7 @@ class FakeGateway:
 
             def do_POST(self) -> None:
                 raw = self.rfile.read(int(self.headers["Content-Length"]))
-                text = gzip.decompress(raw) if self.headers.get("Content-Encoding") == "gzip" else raw
+                text = DECOMPRESS[self.headers.get("Content-Encoding", "identity")](raw)
                 reply = gateway.answer(Request(self.path, dict(self.headers), raw, json.loads(text), time.monotonic()))
                 if reply.hang:
                     gateway.over.wait(60)

@@ -1,6 +1,9 @@
 """One request over a real socket."""
 
 import socket
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -63,14 +66,36 @@ def test_one_connection_serves_many_requests(transport: Transport, gateway: Fake
 
 
 def test_large_bodies_are_compressed_and_small_ones_are_not(transport: Transport, gateway: FakeGateway) -> None:
-    """Gzip from about a KiB on."""
+    """From about a KiB on, by zstd where this Python has it."""
     transport.post(b'{"events": []}')
     transport.post(b'{"events": [' + b"1," * 2_000 + b"1]}")
     small, large = gateway.requests
     assert "Content-Encoding" not in small.headers
-    assert large.headers["Content-Encoding"] == "gzip"
+    assert large.headers["Content-Encoding"] == "zstd"
     assert len(large.wire_bytes) < 200
     assert len(large.batch["events"]) == 2_001
+
+
+def test_a_gateway_that_knows_no_zstd_gets_gzip(transport: Transport, gateway: FakeGateway) -> None:
+    """One that answers 415 is asked again at once, and from then on in the encoding that every gateway takes."""
+    gateway.script.append(Reply(status=415))
+    body = b'{"events": [' + b"1," * 2_000 + b"1]}"
+    assert [transport.post(body).status for _ in range(2)] == [202, 202]
+    assert [request.headers["Content-Encoding"] for request in gateway.requests] == ["zstd", "gzip", "gzip"]
+
+
+def test_without_zstd_bodies_are_gzipped() -> None:
+    """The standard library of Python before 3.14 has none; the SDK then does with what there is."""
+    program = """
+        import sys
+        sys.modules["backports.zstd"] = sys.modules["compression.zstd"] = None
+        from agenttracer._compression import ENCODINGS
+        print(*(encoding.name for encoding in ENCODINGS))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == "gzip\n"
 
 
 def test_a_gateway_may_close_after_its_answer(transport: Transport, gateway: FakeGateway) -> None:
