@@ -27,6 +27,47 @@ CREATE FUNCTION agenttracer.latency_bucket(us bigint) RETURNS smallint
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN CASE WHEN (us < 32) THEN (GREATEST(us, (0)::bigint))::smallint ELSE (((32 + ((length(ltrim(((us)::bit(64))::text, '0'::text)) - 6) * 16)) + ((us >> (length(ltrim(((us)::bit(64))::text, '0'::text)) - 5)) & (15)::bigint)))::smallint END;
 
+CREATE TABLE agenttracer.declared_losses (
+    project text NOT NULL COLLATE pg_catalog."C",
+    run_id uuid NOT NULL,
+    producer text NOT NULL COLLATE pg_catalog."C",
+    reason text NOT NULL COLLATE pg_catalog."C",
+    total integer NOT NULL,
+    CONSTRAINT declared_losses_reason_check CHECK ((reason = ANY (ARRAY['queue_full'::text, 'too_large'::text, 'refused'::text, 'unauthorized'::text, 'exit'::text, 'fork'::text, 'internal'::text])))
+);
+
+CREATE TABLE agenttracer.run_producers (
+    project text NOT NULL COLLATE pg_catalog."C",
+    run_id uuid NOT NULL,
+    producer text NOT NULL COLLATE pg_catalog."C",
+    seen int4multirange NOT NULL,
+    emitted integer
+);
+
+CREATE FUNCTION agenttracer.run_producer_account(of_project text, of_run uuid) RETURNS TABLE(producer text, emitted integer, stored bigint, gaps bigint, declared jsonb)
+    LANGUAGE sql STABLE PARALLEL SAFE
+    BEGIN ATOMIC
+ SELECT COALESCE(said.producer, lost.producer) AS "coalesce",
+     said.emitted,
+     said.stored,
+     COALESCE(said.gaps, (0)::bigint) AS "coalesce",
+     COALESCE(lost.declared, '{}'::jsonb) AS "coalesce"
+    FROM (( SELECT run_producers.producer,
+             run_producers.emitted,
+             numbers.stored,
+             ((upper(run_producers.seen) - lower(run_producers.seen)) - numbers.stored) AS gaps
+            FROM (agenttracer.run_producers
+              CROSS JOIN LATERAL ( SELECT sum((upper(part.part) - lower(part.part))) AS stored
+                    FROM unnest(run_producers.seen) part(part)) numbers)
+           WHERE ((run_producers.project = run_producer_account.of_project) AND (run_producers.run_id = run_producer_account.of_run))) said
+      FULL JOIN ( SELECT declared_losses.producer,
+             jsonb_object_agg(declared_losses.reason, declared_losses.total) AS declared
+            FROM agenttracer.declared_losses
+           WHERE ((declared_losses.project = run_producer_account.of_project) AND (declared_losses.run_id = run_producer_account.of_run))
+           GROUP BY declared_losses.producer) lost ON ((lost.producer = said.producer)))
+   ORDER BY COALESCE(said.producer, lost.producer);
+END;
+
 CREATE TABLE agenttracer.api_keys (
     key_id text NOT NULL COLLATE pg_catalog."C",
     project text NOT NULL COLLATE pg_catalog."C",
@@ -55,15 +96,6 @@ CREATE TABLE agenttracer.dead_letters (
     dead_at timestamp with time zone NOT NULL
 );
 
-CREATE TABLE agenttracer.declared_losses (
-    project text NOT NULL COLLATE pg_catalog."C",
-    run_id uuid NOT NULL,
-    producer text NOT NULL COLLATE pg_catalog."C",
-    reason text NOT NULL COLLATE pg_catalog."C",
-    total integer NOT NULL,
-    CONSTRAINT declared_losses_reason_check CHECK ((reason = ANY (ARRAY['queue_full'::text, 'too_large'::text, 'refused'::text, 'unauthorized'::text, 'exit'::text, 'fork'::text, 'internal'::text])))
-);
-
 CREATE TABLE agenttracer.failures (
     project text NOT NULL COLLATE pg_catalog."C",
     run_id uuid NOT NULL,
@@ -84,8 +116,14 @@ CREATE TABLE agenttracer.failures (
     message_chars integer,
     message_fingerprint text COLLATE pg_catalog."C",
     seq integer NOT NULL,
-    CONSTRAINT failures_failure_rank_check CHECK (((failure_rank >= 0) AND (failure_rank <= 2))),
-    CONSTRAINT failures_failure_type_check CHECK ((failure_type = ANY (ARRAY['tool'::text, 'model'::text, 'retrieval'::text, 'orchestration'::text])))
+    agent text NOT NULL COLLATE pg_catalog."C",
+    agent_version text NOT NULL COLLATE pg_catalog."C",
+    outcome text COLLATE pg_catalog."C",
+    caused_by text COLLATE pg_catalog."C",
+    fingerprint text COLLATE pg_catalog."C",
+    CONSTRAINT failures_failure_rank_check CHECK (((failure_rank >= 0) AND (failure_rank <= 3))),
+    CONSTRAINT failures_failure_type_check CHECK ((failure_type = ANY (ARRAY['tool'::text, 'model'::text, 'retrieval'::text, 'orchestration'::text]))),
+    CONSTRAINT failures_outcome_check CHECK ((outcome = ANY (ARRAY['recovered'::text, 'fatal'::text])))
 );
 
 CREATE TABLE agenttracer.ingest_ledger (
@@ -147,6 +185,13 @@ CASE
     WHEN (ended_at IS NOT NULL) THEN GREATEST((0)::bigint, ((EXTRACT(epoch FROM (ended_at - COALESCE(declared_started_at, first_event_at))) * (1000000)::numeric))::bigint)
     ELSE NULL::bigint
 END) STORED,
+    root_failure_id text COLLATE pg_catalog."C",
+    root_failure_type text COLLATE pg_catalog."C",
+    root_failure_code text COLLATE pg_catalog."C",
+    shape text COLLATE pg_catalog."C",
+    watched bigint[],
+    recheck_steps integer,
+    recheck_until timestamp with time zone,
     CONSTRAINT runs_end_status_check CHECK ((end_status = ANY (ARRAY['success'::text, 'partial'::text, 'failure'::text])))
 );
 
@@ -183,6 +228,13 @@ CREATE VIEW agenttracer.runs_now WITH (security_invoker='true') AS
     started_at,
     status,
     latency_us,
+    root_failure_id,
+    root_failure_type,
+    root_failure_code,
+    shape,
+    watched,
+    recheck_steps,
+    recheck_until,
         CASE
             WHEN ((end_status IS NULL) AND (silent_after < now())) THEN 'abandoned'::text
             ELSE status
@@ -279,6 +331,9 @@ ALTER TABLE ONLY agenttracer.failures
 ALTER TABLE ONLY agenttracer.ingest_ledger
     ADD CONSTRAINT ingest_ledger_pkey PRIMARY KEY (topic_id, partition);
 
+ALTER TABLE ONLY agenttracer.run_producers
+    ADD CONSTRAINT run_producers_pkey PRIMARY KEY (project, run_id, producer);
+
 ALTER TABLE ONLY agenttracer.run_rollups
     ADD CONSTRAINT run_rollups_pkey PRIMARY KEY (project, minute, agent, agent_version, status, failure_type, failure_code, latency_bucket);
 
@@ -301,6 +356,12 @@ CREATE INDEX api_keys_of_project ON agenttracer.api_keys USING btree (project, c
 
 CREATE INDEX failures_by_code ON agenttracer.failures USING btree (project, failure_code, occurred_at DESC);
 
+CREATE INDEX failures_by_fingerprint ON agenttracer.failures USING btree (project, fingerprint, occurred_at DESC);
+
+CREATE INDEX failures_by_time ON agenttracer.failures USING btree (project, occurred_at DESC);
+
+CREATE INDEX runs_by_shape ON agenttracer.runs USING btree (project, shape, started_at DESC);
+
 CREATE INDEX runs_newest ON agenttracer.runs USING btree (project, started_at DESC, run_id DESC);
 
 CREATE INDEX runs_newest_of_agent ON agenttracer.runs USING btree (project, agent, started_at DESC, run_id DESC);
@@ -317,6 +378,8 @@ CREATE POLICY query_reads_its_project ON agenttracer.declared_losses FOR SELECT 
 
 CREATE POLICY query_reads_its_project ON agenttracer.failures FOR SELECT TO agenttracer_query USING ((project = current_setting('agenttracer.project'::text, true)));
 
+CREATE POLICY query_reads_its_project ON agenttracer.run_producers FOR SELECT TO agenttracer_query USING ((project = current_setting('agenttracer.project'::text, true)));
+
 CREATE POLICY query_reads_its_project ON agenttracer.run_rollups FOR SELECT TO agenttracer_query USING ((project = current_setting('agenttracer.project'::text, true)));
 
 CREATE POLICY query_reads_its_project ON agenttracer.runs FOR SELECT TO agenttracer_query USING ((project = current_setting('agenttracer.project'::text, true)));
@@ -324,6 +387,8 @@ CREATE POLICY query_reads_its_project ON agenttracer.runs FOR SELECT TO agenttra
 CREATE POLICY query_reads_its_project ON agenttracer.step_rollups FOR SELECT TO agenttracer_query USING ((project = current_setting('agenttracer.project'::text, true)));
 
 CREATE POLICY query_reads_its_project ON agenttracer.steps FOR SELECT TO agenttracer_query USING ((project = current_setting('agenttracer.project'::text, true)));
+
+ALTER TABLE agenttracer.run_producers ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE agenttracer.run_rollups ENABLE ROW LEVEL SECURITY;
 
@@ -336,6 +401,8 @@ ALTER TABLE agenttracer.steps ENABLE ROW LEVEL SECURITY;
 CREATE POLICY worker_writes_all ON agenttracer.declared_losses TO agenttracer_worker USING (true) WITH CHECK (true);
 
 CREATE POLICY worker_writes_all ON agenttracer.failures TO agenttracer_worker USING (true) WITH CHECK (true);
+
+CREATE POLICY worker_writes_all ON agenttracer.run_producers TO agenttracer_worker USING (true) WITH CHECK (true);
 
 CREATE POLICY worker_writes_all ON agenttracer.run_rollups TO agenttracer_worker USING (true) WITH CHECK (true);
 
@@ -352,6 +419,16 @@ GRANT USAGE ON SCHEMA agenttracer TO agenttracer_query;
 REVOKE ALL ON FUNCTION agenttracer.ensure_steps_partition(day date) FROM PUBLIC;
 GRANT ALL ON FUNCTION agenttracer.ensure_steps_partition(day date) TO agenttracer_worker;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE agenttracer.declared_losses TO agenttracer_worker;
+GRANT SELECT ON TABLE agenttracer.declared_losses TO agenttracer_query;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE agenttracer.run_producers TO agenttracer_worker;
+GRANT SELECT ON TABLE agenttracer.run_producers TO agenttracer_query;
+
+REVOKE ALL ON FUNCTION agenttracer.run_producer_account(of_project text, of_run uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION agenttracer.run_producer_account(of_project text, of_run uuid) TO agenttracer_query;
+GRANT ALL ON FUNCTION agenttracer.run_producer_account(of_project text, of_run uuid) TO agenttracer_worker;
+
 GRANT SELECT ON TABLE agenttracer.api_keys TO agenttracer_gateway;
 GRANT SELECT ON TABLE agenttracer.api_keys TO agenttracer_query;
 
@@ -359,9 +436,6 @@ GRANT UPDATE(last_used_at) ON TABLE agenttracer.api_keys TO agenttracer_gateway;
 GRANT UPDATE(last_used_at) ON TABLE agenttracer.api_keys TO agenttracer_query;
 
 GRANT SELECT,INSERT ON TABLE agenttracer.dead_letters TO agenttracer_worker;
-
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE agenttracer.declared_losses TO agenttracer_worker;
-GRANT SELECT ON TABLE agenttracer.declared_losses TO agenttracer_query;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE agenttracer.failures TO agenttracer_worker;
 GRANT SELECT ON TABLE agenttracer.failures TO agenttracer_query;

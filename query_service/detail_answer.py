@@ -45,6 +45,10 @@ _FAILURE: Final[dict[str, Any]] = {
     "retry_after_s": None,
     "message_chars": None,
     "message_fingerprint": None,
+    "outcome": "fatal",
+    "is_root_cause": True,
+    "caused_by": None,
+    "fingerprint": "9ae0c8f1d2b34567",
 }
 _NEXT: Final = Field(description="Give it as `cursor` to go on; null on the last page.")
 
@@ -55,6 +59,7 @@ class FailureSource(StrEnum):
     RECORDED = "recorded"
     STEP = "step"
     RUN_END = "run_end"
+    RUN_STEPS = "run_steps"
     SILENCE = "silence"
 
 
@@ -62,9 +67,17 @@ _SOURCES: Final[Mapping[int | None, FailureSource]] = {
     0: FailureSource.RECORDED,
     1: FailureSource.STEP,
     2: FailureSource.RUN_END,
+    3: FailureSource.RUN_STEPS,
     None: FailureSource.SILENCE,
 }
 """By the rank that the store keeps."""
+
+
+class Outcome(StrEnum):
+    """What became of a failure."""
+
+    RECOVERED = "recovered"
+    FATAL = "fatal"
 
 
 class StepAnswer(Answer):
@@ -126,7 +139,8 @@ class FailureAnswer(Answer):
     failure_type: FailureType
     failure_code: str
     source: Annotated[
-        FailureSource, Field(description="Recorded by the agent's code, found in a step or the run's end, or a silence.")
+        FailureSource,
+        Field(description="Recorded by the agent's code, found in a step, the run's end or all its steps, or a silence."),
     ]
     rule_id: Annotated[str, Field(description="The rule that classified it.")]
     taxonomy_version: Annotated[int | None, Field(description="Of the rules; null for a silence, which is judged on reading.")]
@@ -140,6 +154,15 @@ class FailureAnswer(Answer):
     retry_after_s: int | None
     message_chars: Annotated[int | None, Field(description="Length of the message, which itself never left the agent.")]
     message_fingerprint: Annotated[str | None, Field(description="Keyed hash of the message: equal messages have equal ones.")]
+    outcome: Annotated[
+        Outcome | None,
+        Field(description="`recovered`: tried again with success. Null where not judged: its step is not known, or far behind."),
+    ]
+    is_root_cause: Annotated[bool, Field(description="Whether it is what the run failed of.")]
+    caused_by: Annotated[str | None, Field(description="The failure further inside that this one only followed from.")]
+    fingerprint: Annotated[
+        str | None, Field(description="Equal for failures of one agent, path of steps, kind, code and class; holds no content.")
+    ]
 
     @classmethod
     def of(cls, failure: Failure) -> Self:
@@ -161,6 +184,10 @@ class FailureAnswer(Answer):
             retry_after_s=failure.retry_after_s,
             message_chars=failure.message_chars,
             message_fingerprint=failure.message_fingerprint,
+            outcome=None if failure.outcome is None else Outcome(failure.outcome),
+            is_root_cause=failure.is_root,
+            caused_by=failure.caused_by,
+            fingerprint=failure.fingerprint,
         )
 
 

@@ -34,6 +34,8 @@ RULES: Final[Mapping[str, str]] = {
     "status": f"one of {', '.join(RunStatus)}",
     "failure_type": f"one of {', '.join(FailureType)}",
     "failure_code": "a failure code: lower-case letters, digits and _ after a letter, at most 64 characters",
+    "failure_fingerprint": "the fingerprint of a failure: 16 hexadecimal digits",
+    "shape": "the shape of a run: 16 hexadecimal digits",
     "since": f"{_TIME_RULE}; included",
     "until": f"{_TIME_RULE}; not included",
     "min_latency_ms": f"milliseconds, from 0 to {DURATION_MAX_US // 1000}; fractions are allowed",
@@ -59,6 +61,7 @@ def _clamped(value: datetime) -> datetime:
 
 Name = Annotated[str, Field(pattern=f"^(?:{form.NAME_PATTERN}|{INVALID_NAME})$", max_length=form.NAME_MAX_CHARS)]
 Code = Annotated[str, Field(pattern=f"^{form.CODE_PATTERN}$", max_length=64)]
+Fingerprint = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
 Time = Annotated[AwareDatetime, BeforeValidator(_in_iso_form), AfterValidator(_clamped)]
 Milliseconds = Annotated[float, Field(ge=0, le=DURATION_MAX_US / 1000, allow_inf_nan=False)]
 Cursor = Annotated[str, Field(min_length=1, max_length=CURSOR_MAX_CHARS, pattern="^[A-Za-z0-9_-]+$")]
@@ -78,6 +81,8 @@ class RunQuery(_Query):
     status: Annotated[RunStatus | _Absent, Field(description=_described("status"))] = None
     failure_type: Annotated[FailureType | _Absent, Field(description=_described("failure_type"))] = None
     failure_code: Annotated[Code | _Absent, Field(description=_described("failure_code"))] = None
+    failure_fingerprint: Annotated[Fingerprint | _Absent, Field(description=_described("failure_fingerprint"))] = None
+    shape: Annotated[Fingerprint | _Absent, Field(description=_described("shape"))] = None
     since: Annotated[Time | _Absent, Field(description=_described("since"))] = None
     until: Annotated[Time | _Absent, Field(description=_described("until"))] = None
     min_latency_ms: Annotated[Milliseconds | _Absent, Field(description=_described("min_latency_ms"))] = None

@@ -11,15 +11,15 @@ SELECT set_config('agenttracer.project', $1, true);
 SELECT count(*) FROM (SELECT FROM runs_now LIMIT 0) AS nothing;
 
 -- name: list_runs
--- A page along runs_newest (or runs_newest_of_agent); losses are summed for the page alone. The open runs' line repeats what
+-- A page along runs_newest (or runs_newest_of_agent); producers are looked up for the page alone. The open runs' line repeats what
 -- status_now implies, in the words of the partial index runs_open.
 SELECT page.*,
-       (SELECT jsonb_object_agg(reason, total)
-        FROM (SELECT reason, sum(total) AS total FROM declared_losses
-              WHERE declared_losses.project = $1 AND declared_losses.run_id = page.run_id GROUP BY reason) AS by_reason) AS declared
+       (SELECT jsonb_agg(said) FROM run_producer_account($1, page.run_id) AS said) AS producers
 FROM (
     SELECT run_id, agent, agent_version, status_now, started_at, ended_at, latency_us, step_count, error_step_count, failure_count,
-           recorded_failure_count, failure_type, failure_code, failure_id, parent_run_id, metadata, last_received_at, emitted,
+           recorded_failure_count, coalesce(failure_type, root_failure_type) AS failure_type,
+           coalesce(failure_code, root_failure_code) AS failure_code, coalesce(failure_id, root_failure_id) AS failure_id,
+           root_failure_type, root_failure_code, root_failure_id, shape, parent_run_id, metadata, last_received_at, emitted,
            declared_started_at IS NOT NULL AS start_seen
     FROM runs_now
     WHERE project = $1
@@ -32,6 +32,7 @@ FROM (
       AND ($6::timestamptz IS NULL OR started_at < $6)
       AND ($7::bigint IS NULL OR latency_us >= $7)
       AND ($8::timestamptz IS NULL OR (started_at, run_id) < ($8, $9::uuid))
+      AND ($11::text IS NULL OR shape = $11)
     ORDER BY started_at DESC, run_id DESC
     LIMIT $10::bigint
 ) AS page
@@ -54,30 +55,33 @@ WITH asked AS NOT MATERIALIZED (
       AND ($6::timestamptz IS NULL OR started_at < $6)
       AND ($7::bigint IS NULL OR latency_us >= $7)
       AND ($8::timestamptz IS NULL OR (started_at, run_id) < ($8, $9::uuid))
+      AND ($11::text IS NULL OR shape = $11)
 ), page AS MATERIALIZED (
     (SELECT started_at, run_id
      FROM asked
      WHERE EXISTS (SELECT FROM failures
                    WHERE failures.project = $1 AND failures.run_id = asked.run_id
-                     AND ($11::text IS NULL OR failures.failure_type = $11) AND ($12::text IS NULL OR failures.failure_code = $12))
+                     AND ($12::text IS NULL OR failures.failure_type = $12) AND ($13::text IS NULL OR failures.failure_code = $13)
+                     AND ($14::text IS NULL OR failures.fingerprint = $14))
      ORDER BY started_at DESC, run_id DESC
      LIMIT $10::bigint)
     UNION
     (SELECT started_at, run_id
      FROM asked
      WHERE end_status IS NULL AND silent_after < now()
-       AND coalesce($11::text, 'orchestration') = 'orchestration' AND coalesce($12::text, 'abandoned') = 'abandoned'
+       AND coalesce($12::text, 'orchestration') = 'orchestration' AND coalesce($13::text, 'abandoned') = 'abandoned'
+       AND $14::text IS NULL
      ORDER BY started_at DESC, run_id DESC
      LIMIT $10::bigint)
     ORDER BY started_at DESC, run_id DESC
     LIMIT $10::bigint
 )
 SELECT run_id, agent, agent_version, status_now, runs_now.started_at, ended_at, latency_us, step_count, error_step_count,
-       failure_count, recorded_failure_count, failure_type, failure_code, failure_id, parent_run_id, metadata, last_received_at,
+       failure_count, recorded_failure_count, coalesce(failure_type, root_failure_type) AS failure_type,
+           coalesce(failure_code, root_failure_code) AS failure_code, coalesce(failure_id, root_failure_id) AS failure_id,
+           root_failure_type, root_failure_code, root_failure_id, shape, parent_run_id, metadata, last_received_at,
        emitted, declared_started_at IS NOT NULL AS start_seen,
-       (SELECT jsonb_object_agg(reason, total)
-        FROM (SELECT reason, sum(total) AS total FROM declared_losses
-              WHERE declared_losses.project = $1 AND declared_losses.run_id = page.run_id GROUP BY reason) AS by_reason) AS declared
+       (SELECT jsonb_agg(said) FROM run_producer_account($1, page.run_id) AS said) AS producers
 FROM page JOIN runs_now USING (run_id)
 WHERE runs_now.project = $1
 ORDER BY runs_now.started_at DESC, run_id DESC;
@@ -85,11 +89,11 @@ ORDER BY runs_now.started_at DESC, run_id DESC;
 -- name: run
 -- One run by its key, in the columns of list_runs.
 SELECT run_id, agent, agent_version, status_now, started_at, ended_at, latency_us, step_count, error_step_count, failure_count,
-       recorded_failure_count, failure_type, failure_code, failure_id, parent_run_id, metadata, last_received_at, emitted,
+       recorded_failure_count, coalesce(failure_type, root_failure_type) AS failure_type,
+           coalesce(failure_code, root_failure_code) AS failure_code, coalesce(failure_id, root_failure_id) AS failure_id,
+           root_failure_type, root_failure_code, root_failure_id, shape, parent_run_id, metadata, last_received_at, emitted,
        declared_started_at IS NOT NULL AS start_seen,
-       (SELECT jsonb_object_agg(reason, total)
-        FROM (SELECT reason, sum(total) AS total FROM declared_losses
-              WHERE declared_losses.project = $1 AND declared_losses.run_id = $2 GROUP BY reason) AS by_reason) AS declared
+       (SELECT jsonb_agg(said) FROM run_producer_account($1, $2) AS said) AS producers
 FROM runs_now
 WHERE project = $1 AND run_id = $2;
 
@@ -113,12 +117,13 @@ LIMIT $8::bigint;
 SELECT *
 FROM (
     SELECT failure_id, failure_rank, failure_type, failure_code, rule_id, taxonomy_version, occurred_at, seq, step_id, attempt,
-           error_class, error_code, http_status, errno, retry_after_s, message_chars, message_fingerprint
+           error_class, error_code, http_status, errno, retry_after_s, message_chars, message_fingerprint, outcome, caused_by,
+           fingerprint, failure_id = (SELECT root_failure_id FROM runs WHERE project = $1 AND run_id = $2) IS TRUE AS is_root
     FROM failures
     WHERE project = $1 AND run_id = $2
     UNION ALL
     SELECT 'abandoned', NULL, 'orchestration', 'abandoned', 'silence', NULL, silent_after, 2147483647, NULL, NULL,
-           NULL, NULL, NULL, NULL, NULL, NULL, NULL
+           NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, false
     FROM runs
     WHERE project = $1 AND run_id = $2 AND end_status IS NULL AND silent_after < now()
 ) AS shown
@@ -147,9 +152,21 @@ HAVING sum(steps) > 0;
 -- name: count_abandoned
 -- Rollups say `running` of a run that fell silent, since nobody writes when nothing happens. The partial index runs_open holds
 -- the few that are open.
-SELECT agent, agent_version, count(*) AS runs, count(*) FILTER (WHERE failure_id IS NULL) AS unexplained
+SELECT agent, agent_version, count(*) AS runs, count(*) FILTER (WHERE failure_id IS NULL AND root_failure_id IS NULL) AS unexplained
 FROM runs
 WHERE project = $1 AND end_status IS NULL AND silent_after < now()
   AND started_at >= $2 AND started_at < $3
   AND ($4::text IS NULL OR agent = $4) AND ($5::text IS NULL OR agent_version = $5)
 GROUP BY agent, agent_version;
+
+-- name: group_failures
+-- The most frequent kinds of failure by when they occurred, along failures_by_time. Detail and no rollup: failures are few.
+SELECT fingerprint, agent, failure_type, failure_code, error_class, count(*) AS failures,
+       count(*) FILTER (WHERE outcome = 'recovered') AS recovered, count(DISTINCT run_id) AS runs,
+       max(occurred_at) AS last_occurred_at, (array_agg(run_id ORDER BY occurred_at DESC, run_id DESC))[1] AS last_run_id
+FROM failures
+WHERE project = $1 AND occurred_at >= $2 AND occurred_at < $3 AND fingerprint IS NOT NULL
+  AND ($4::text IS NULL OR agent = $4) AND ($5::text IS NULL OR agent_version = $5)
+GROUP BY fingerprint, agent, failure_type, failure_code, error_class
+ORDER BY count(*) DESC, fingerprint
+LIMIT $6::bigint;

@@ -3,17 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 from query_service.stored import Counts, Failure, Run, Steps
+
+GROUPS_MAX: Final = 100
+"""Kinds of failure that statistics list: more than anybody reads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFilter:
     """Which runs to list; None means any. `since` is included, `until` is not; both are about the run's start.
 
-    A failure type and a failure code must meet in one failure of the run. An abandoned run has the failure
+    A failure type, code and fingerprint must meet in one failure of the run. An abandoned run has the failure
     orchestration/abandoned besides those that are stored.
     """
 
@@ -22,6 +25,8 @@ class RunFilter:
     status: str | None = None
     failure_type: str | None = None
     failure_code: str | None = None
+    fingerprint: str | None = None
+    shape: str | None = None
     since: datetime | None = None
     until: datetime | None = None
     min_latency_us: int | None = None
@@ -79,4 +84,4 @@ class StoreReader(Protocol):
         """A page of one run's failures; the silence of an abandoned run is among them. Raises RunNotFoundError."""
 
     async def counts(self, project: str, which: CountFilter) -> Counts:
-        """What happened in the window, from rollups."""
+        """What happened in the window: runs and steps from rollups, and the `GROUPS_MAX` most frequent kinds of failure."""

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agenttracer.wire.events import MetadataValue
 from agenttracer.wire.vocabulary import FailureCode, FailureType, RunStatus
-from query_service.completeness import Completeness, judge
-from query_service.stored import ABANDONED_ID, Run
+from query_service.completeness import Account, Completeness, accounts_of, declared_of, judge
+from query_service.stored import ABANDONED_ID, FirstFailure, Run
 
 RUN_EXAMPLE: Final[dict[str, Any]] = {
     "run_id": "019ab0de-7c1e-7000-8000-0242ac120002",
@@ -24,10 +24,28 @@ RUN_EXAMPLE: Final[dict[str, Any]] = {
     "error_step_count": 2,
     "failure_count": 2,
     "failure": {"failure_type": "tool", "failure_code": "timeout", "failure_id": "00f067aa0ba902b7"},
+    "root_cause": {"failure_type": "tool", "failure_code": "timeout", "failure_id": "00f067aa0ba902b7"},
+    "shape": "5b1d9c0f3a7e2468",
     "parent_run_id": None,
     "metadata": {"channel": "chat", "retries": 1},
     "last_received_at": "2026-01-31T12:00:02.610000Z",
-    "completeness": {"state": "lost", "lost_events": 1, "stored_events": 5, "declared": {"queue_full": 1}},
+    "completeness": {
+        "state": "lost",
+        "lost_events": 1,
+        "stored_events": 8,
+        "declared": {"queue_full": 1},
+        "producers": [
+            {
+                "producer": "1f0c9a52e3b14d77",
+                "state": "lost",
+                "lost_events": 1,
+                "stored_events": 8,
+                "declared": {"queue_full": 1},
+                "unexplained_events": 0,
+                "gaps": 1,
+            }
+        ],
+    },
 }
 
 Ms = Annotated[float, Field(description="Milliseconds; fractions down to a microsecond.")]
@@ -51,19 +69,55 @@ class FirstFailureAnswer(Answer):
     failure_code: str
     failure_id: Annotated[str, Field(description=f"Id within the run; `{ABANDONED_ID}` for a silence.")]
 
+    @classmethod
+    def of(cls, failure: FirstFailure) -> Self:
+        """The answer for a stored one."""
+        return cls(
+            failure_type=FailureType(failure.failure_type), failure_code=failure.failure_code, failure_id=failure.failure_id
+        )
+
+
+_STATE: Final = "`unknown` without an end that counts; what is still on its way counts as lost."
+_LOST: Final = "Events that an end counted and that have not arrived, or that were declared lost before an end."
+_DECLARED: Final = "Losses that were reported by the producer itself, by reason; they explain lost_events."
+
+
+class ProducerAnswer(Answer):
+    """Whether everything that one producer (a process) emitted of the run has arrived."""
+
+    producer: Annotated[str, Field(description="A random id, new in every process.")]
+    state: Annotated[Completeness, Field(description=_STATE)]
+    lost_events: Annotated[int, Field(ge=0, description=_LOST)]
+    stored_events: Annotated[int, Field(ge=0, description="Its numbered events that are stored.")]
+    declared: Annotated[Mapping[str, int], Field(description=_DECLARED)]
+    unexplained_events: Annotated[int, Field(ge=0, description="Lost events without a reason: on their way, or lost behind it.")]
+    gaps: Annotated[
+        int,
+        Field(ge=0, description="Numbers missing between its first and last stored event; steps still open have one each."),
+    ]
+
+    @classmethod
+    def of(cls, account: Account) -> Self:
+        """The answer for an account."""
+        return cls(
+            producer=account.producer,
+            state=account.verdict.state,
+            lost_events=account.verdict.lost_events,
+            stored_events=account.verdict.stored_events,
+            declared=account.declared,
+            unexplained_events=account.unexplained,
+            gaps=account.gaps,
+        )
+
 
 class CompletenessAnswer(Answer):
-    """Whether everything that the run's producer emitted has arrived."""
+    """Whether everything that the run's producers emitted has arrived."""
 
-    state: Annotated[
-        Completeness,
-        Field(description="`unknown` without an end, or where several producers spoke; what is still on its way counts as lost."),
-    ]
-    lost_events: Annotated[int, Field(ge=0, description="Events that the end counted and that have not arrived.")]
+    state: Annotated[Completeness, Field(description=_STATE + " Of several producers: `lost` if one lost something.")]
+    lost_events: Annotated[int, Field(ge=0, description=_LOST)]
     stored_events: Annotated[int, Field(ge=0, description="Start, steps, recorded failures and end, as far as they are stored.")]
-    declared: Annotated[
-        Mapping[str, int], Field(description="Losses that producers reported themselves, by reason; they explain lost_events.")
-    ]
+    declared: Annotated[Mapping[str, int], Field(description=_DECLARED)]
+    producers: Annotated[list[ProducerAnswer], Field(description="One by one; none for spans, which are not numbered.")]
 
 
 class RunAnswer(Answer):
@@ -82,6 +136,16 @@ class RunAnswer(Answer):
     error_step_count: int
     failure_count: Annotated[int, Field(description="As many as `/failures` lists, the silence of an abandoned run included.")]
     failure: FirstFailureAnswer | None
+    root_cause: Annotated[
+        FirstFailureAnswer | None,
+        Field(description="The first failure that was not recovered and followed from no other one; null where there is none."),
+    ]
+    shape: Annotated[
+        str | None,
+        Field(
+            description="Fingerprint of the steps in their order, repetitions once; equal for equal paths, null before the end."
+        ),
+    ]
     parent_run_id: UUID | None
     metadata: Mapping[str, MetadataValue]
     last_received_at: Annotated[datetime, Field(description="When the gateway last received anything of it.")]
@@ -103,6 +167,8 @@ class RunAnswer(Answer):
             error_step_count=run.error_step_count,
             failure_count=run.failure_count + silent,
             failure=_first_failure(run, silent=silent),
+            root_cause=None if run.root_cause is None else FirstFailureAnswer.of(run.root_cause),
+            shape=run.shape,
             parent_run_id=run.parent_run_id,
             metadata=run.metadata,
             last_received_at=run.last_received_at,
@@ -121,11 +187,7 @@ class RunsAnswer(Answer):
 
 def _first_failure(run: Run, *, silent: bool) -> FirstFailureAnswer | None:
     if run.failure is not None:
-        return FirstFailureAnswer(
-            failure_type=FailureType(run.failure.failure_type),
-            failure_code=run.failure.failure_code,
-            failure_id=run.failure.failure_id,
-        )
+        return FirstFailureAnswer.of(run.failure)
     if silent:
         return FirstFailureAnswer(
             failure_type=FailureType.ORCHESTRATION, failure_code=FailureCode.ABANDONED, failure_id=ABANDONED_ID
@@ -139,5 +201,6 @@ def _completeness(run: Run) -> CompletenessAnswer:
         state=verdict.state,
         lost_events=verdict.lost_events,
         stored_events=verdict.stored_events,
-        declared=run.declared,
+        declared=declared_of(run.producers),
+        producers=[ProducerAnswer.of(account) for account in accounts_of(run.producers)],
     )

@@ -73,6 +73,8 @@ def _filter(query: RunQuery) -> RunFilter:
         status=query.status,
         failure_type=query.failure_type,
         failure_code=query.failure_code,
+        fingerprint=query.failure_fingerprint,
+        shape=query.shape,
         since=query.since,
         until=query.until,
         min_latency_us=query.min_latency_us,

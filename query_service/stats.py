@@ -11,7 +11,7 @@ from query_service.parameters import StatsQuery, only
 from query_service.project import ReadingProject
 from query_service.reader import CountFilter, StoreReader
 from query_service.refusal import ERRORS
-from query_service.stats_answer import AgentStats, StatsAnswer, StepStats, Window
+from query_service.stats_answer import AgentStats, FailureGroupAnswer, StatsAnswer, StepStats, Window
 
 Clock = Callable[[], datetime]
 _WINDOW: Final = timedelta(hours=1)
@@ -31,7 +31,10 @@ def stats_router(*, store: StoreReader, project_of: ReadingProject, clock: Clock
 
     @router.get("/v1/stats", summary="Figures of agents and steps", dependencies=[Depends(only(*StatsQuery.model_fields))])
     async def stats(query: Annotated[StatsQuery, Query()], project: project_type) -> StatsAnswer:
-        """Counts runs and steps by the minute of their start, from rollups: `window` says which whole minutes were counted."""
+        """Counts runs and steps by the minute of their start, from rollups: `window` says which whole minutes were counted.
+
+        Failures are grouped by fingerprint, by when they occurred.
+        """
         window = whole_minutes(since=query.since, until=query.until, now=clock())
         which = CountFilter(since=window.since, until=window.until, agent=query.agent_id, agent_version=query.agent_version)
         counts = await store.counts(project, which)
@@ -39,6 +42,7 @@ def stats_router(*, store: StoreReader, project_of: ReadingProject, clock: Clock
             window=window,
             agents=[AgentStats.of(agent) for agent in tally.agents(counts)],
             steps=[StepStats.of(step) for step in tally.steps(counts)],
+            failure_groups=[FailureGroupAnswer.of(group) for group in counts.groups],
         )
 
     return router

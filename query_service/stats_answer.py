@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final, Self
+from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
 from agenttracer.wire.vocabulary import FailureType, RunStatus, StepKind
 from query_service.histogram import percentile_us
+from query_service.reader import GROUPS_MAX
 from query_service.run_answer import Answer, to_ms
+from query_service.stored import FailureGroup
 from query_service.tally import AgentTally, StepTally
 
 _EXAMPLE: Final[dict[str, Any]] = {
@@ -34,6 +37,20 @@ _EXAMPLE: Final[dict[str, Any]] = {
             "errors": 31,
             "error_rate": 0.12863070539419086,
             "latency_ms": {"p50": 120.8315, "p95": 1540.0955, "p99": 1540.0955},
+        }
+    ],
+    "failure_groups": [
+        {
+            "fingerprint": "9ae0c8f1d2b34567",
+            "agent_id": "support-bot",
+            "failure_type": "tool",
+            "failure_code": "timeout",
+            "error_class": "ReadTimeout",
+            "failures": 31,
+            "recovered": 14,
+            "runs": 19,
+            "last_occurred_at": "2026-01-31T11:58:01.620500Z",
+            "last_run_id": "019ab0de-7c1e-7000-8000-0242ac120002",
         }
     ],
 }
@@ -130,6 +147,37 @@ class StepStats(Answer):
         )
 
 
+class FailureGroupAnswer(Answer):
+    """Failures of one fingerprint."""
+
+    fingerprint: Annotated[str, Field(description="`/v1/runs?failure_fingerprint=` lists their runs.")]
+    agent_id: str
+    failure_type: FailureType
+    failure_code: str
+    error_class: str | None
+    failures: int
+    recovered: Annotated[int, Field(description="Those that a later try got over.")]
+    runs: Annotated[int, Field(description="Runs that they occurred in.")]
+    last_occurred_at: datetime
+    last_run_id: UUID
+
+    @classmethod
+    def of(cls, group: FailureGroup) -> Self:
+        """The answer for a stored group."""
+        return cls(
+            fingerprint=group.fingerprint,
+            agent_id=group.agent,
+            failure_type=FailureType(group.failure_type),
+            failure_code=group.failure_code,
+            error_class=group.error_class,
+            failures=group.failures,
+            recovered=group.recovered,
+            runs=group.runs,
+            last_occurred_at=group.last_occurred_at,
+            last_run_id=group.last_run_id,
+        )
+
+
 class StatsAnswer(Answer):
     """Figures of the runs and steps that started within the window."""
 
@@ -138,3 +186,7 @@ class StatsAnswer(Answer):
     window: Window
     agents: list[AgentStats]
     steps: list[StepStats]
+    failure_groups: Annotated[
+        list[FailureGroupAnswer],
+        Field(description=f"Failures that occurred within the window, the {GROUPS_MAX} most frequent kinds; recovered ones too."),
+    ]

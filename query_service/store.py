@@ -9,8 +9,20 @@ import asyncpg
 
 from query_service.errors import RunNotFoundError, UnavailableError
 from query_service.postgres import STATEMENTS, Connection, Postgres
-from query_service.reader import CountFilter, DetailPosition, RunFilter, RunPosition
-from query_service.stored import AbandonedCount, Counts, Failure, FirstFailure, Run, RunCount, Step, StepCount, Steps
+from query_service.reader import GROUPS_MAX, CountFilter, DetailPosition, RunFilter, RunPosition
+from query_service.stored import (
+    AbandonedCount,
+    Counts,
+    Failure,
+    FailureGroup,
+    FirstFailure,
+    Producer,
+    Run,
+    RunCount,
+    Step,
+    StepCount,
+    Steps,
+)
 
 _NO_PROJECT: Final = ""
 """Shows no row under row level security."""
@@ -37,12 +49,13 @@ class PostgresReader:
 
     async def list_runs(self, project: str, which: RunFilter, *, after: RunPosition | None, limit: int) -> Sequence[Run]:
         """See `StoreReader`."""
-        by_failure = which.failure_type is not None or which.failure_code is not None
+        by_failure = (which.failure_type, which.failure_code, which.fingerprint) != (None, None, None)
         values: list[object] = [
             *(project, which.agent, which.agent_version, which.status, which.since, which.until, which.min_latency_us),
             *((after.started_at, after.run_id) if after else (None, None)),
             limit,
-            *((which.failure_type, which.failure_code) if by_failure else ()),
+            which.shape,
+            *((which.failure_type, which.failure_code, which.fingerprint) if by_failure else ()),
         ]
 
         async def work(connection: Connection) -> Sequence[Run]:
@@ -94,10 +107,12 @@ class PostgresReader:
             runs = await connection.fetch(STATEMENTS["count_runs"], *values)
             steps = await connection.fetch(STATEMENTS["count_steps"], *values)
             abandoned = await connection.fetch(STATEMENTS["count_abandoned"], *values)
+            groups = await connection.fetch(STATEMENTS["group_failures"], *values, GROUPS_MAX)
             return Counts(
                 runs=[RunCount(**row) for row in runs],
                 steps=[StepCount(**row) for row in steps],
                 abandoned=[AbandonedCount(**row) for row in abandoned],
+                groups=[FailureGroup(**row) for row in groups],
             )
 
         return await self._postgres.read(project, work)
@@ -116,12 +131,16 @@ def _place(after: DetailPosition | None) -> tuple[object, object, object]:
 
 def _run(row: asyncpg.Record) -> Run:
     values = dict(row)
-    failure = {name: values.pop(name) for name in ("failure_type", "failure_code", "failure_id")}
+    values["failure"], values["root_cause"] = _failure(values, ""), _failure(values, "root_")
     values["status"] = values.pop("status_now")
-    values["failure"] = FirstFailure(**failure) if failure["failure_id"] is not None else None
     values["metadata"] = _members(values["metadata"])
-    values["declared"] = _members(values["declared"])
+    values["producers"] = [Producer(**said) for said in json.loads(values["producers"] or "[]")]
     return Run(**values)
+
+
+def _failure(values: dict[str, Any], prefix: str) -> FirstFailure | None:
+    found = {name: values.pop(prefix + name) for name in ("failure_type", "failure_code", "failure_id")}
+    return FirstFailure(**found) if found["failure_id"] is not None else None
 
 
 def _step(row: asyncpg.Record) -> Step:

@@ -28,6 +28,20 @@ class FirstFailure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Producer:
+    """What one process said of a run: `stored` events, between the first and last of which `gaps` numbers are missing.
+
+    `emitted` is None before it ended the run, `stored` when it does not number its events; `declared` is by reason.
+    """
+
+    producer: str
+    emitted: int | None
+    stored: int | None
+    gaps: int
+    declared: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """A run as it stands now. `status` is the effective one: an open run that was silent for too long is `abandoned`."""
 
@@ -43,12 +57,14 @@ class Run:
     failure_count: int
     recorded_failure_count: int
     failure: FirstFailure | None
+    root_cause: FirstFailure | None
+    shape: str | None
     parent_run_id: UUID | None
     metadata: Mapping[str, MetadataValue]
     last_received_at: datetime
     start_seen: bool
     emitted: int | None
-    declared: Mapping[str, int]
+    producers: Sequence[Producer]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +89,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """One failure of a run. A silence has neither rank nor taxonomy version: it is judged when somebody looks."""
+    """One failure of a run. A silence has neither rank nor taxonomy version: it is judged when somebody looks.
+
+    `outcome` is None of what was not judged, `caused_by` the id of the failure that it only followed from.
+    """
 
     failure_id: str
     failure_rank: int | None
@@ -92,6 +111,10 @@ class Failure:
     retry_after_s: int | None
     message_chars: int | None
     message_fingerprint: str | None
+    outcome: str | None
+    caused_by: str | None
+    fingerprint: str | None
+    is_root: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,9 +162,26 @@ class AbandonedCount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FailureGroup:
+    """Failures of one fingerprint that occurred within the window. The run is that of the newest one."""
+
+    fingerprint: str
+    agent: str
+    failure_type: str
+    failure_code: str
+    error_class: str | None
+    failures: int
+    recovered: int
+    runs: int
+    last_occurred_at: datetime
+    last_run_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
     """All that statistics are made from, as of one moment."""
 
     runs: Sequence[RunCount]
     steps: Sequence[StepCount]
     abandoned: Sequence[AbandonedCount]
+    groups: Sequence[FailureGroup]

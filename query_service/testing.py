@@ -12,7 +12,7 @@ from uuid import UUID
 
 from agenttracer.wire.vocabulary import FailureCode, FailureType, RunStatus
 from query_service.errors import RunNotFoundError, UnavailableError
-from query_service.reader import CountFilter, DetailPosition, RunFilter, RunPosition
+from query_service.reader import GROUPS_MAX, CountFilter, DetailPosition, RunFilter, RunPosition
 from query_service.stats import utc_now
 from query_service.stored import (
     ABANDONED_ID,
@@ -21,13 +21,15 @@ from query_service.stored import (
     AbandonedCount,
     Counts,
     Failure,
+    FailureGroup,
+    Producer,
     Run,
     RunCount,
     Step,
     StepCount,
     Steps,
 )
-from query_service.testing_rows import FailureRow, LossRow, Row, RunRollupRow, RunRow, StepRollupRow, StepRow
+from query_service.testing_rows import FailureRow, LossRow, ProducerRow, Row, RunRollupRow, RunRow, StepRollupRow, StepRow
 
 _Row = TypeVar("_Row", bound=Row)
 
@@ -78,7 +80,10 @@ class FakeStore:
         for row in self._of(RunRow, project):
             if row.status_at(self._clock()) == RunStatus.ABANDONED and _counted(row, row.started_at, which):
                 abandoned.setdefault((row.agent, row.agent_version), []).append(row)
-        return Counts(runs=runs, steps=steps, abandoned=[_abandoned(rows) for rows in abandoned.values()])
+        failures = [row for row in self._of(FailureRow, project) if row.fingerprint and _counted(row, row.occurred_at, which)]
+        return Counts(
+            runs=runs, steps=steps, abandoned=[_abandoned(rows) for rows in abandoned.values()], groups=_groups(failures)
+        )
 
     def _of(self, kind: type[_Row], project: str) -> Iterator[_Row]:
         if self.outage is not None:
@@ -92,17 +97,24 @@ class FakeStore:
         raise RunNotFoundError
 
     def _run(self, row: RunRow) -> Run:
-        declared: Counter[str] = Counter()
-        for loss in self._of(LossRow, row.project):
-            if loss.run_id == row.run_id:
-                declared[loss.reason] += loss.total
         status, start_seen = row.status_at(self._clock()), row.declared_started_at is not None
-        run: Run = _picked(Run, row, status=status, start_seen=start_seen, declared=dict(declared))
+        run: Run = _picked(Run, row, status=status, start_seen=start_seen, producers=self._producers(row))
         return run
 
+    def _producers(self, row: RunRow) -> list[Producer]:
+        said = {each.producer: each for each in self._of(ProducerRow, row.project) if each.run_id == row.run_id}
+        declared: dict[str, dict[str, int]] = {}
+        for loss in self._of(LossRow, row.project):
+            if loss.run_id == row.run_id:
+                declared.setdefault(loss.producer, {})[loss.reason] = loss.total
+        return [_producer(name, said.get(name), declared.get(name, {})) for name in sorted(said.keys() | declared.keys())]
+
     def _failures(self, project: str, run_id: UUID) -> list[Failure]:
-        stored = [_picked(Failure, row) for row in self._of(FailureRow, project) if row.run_id == run_id]
         run = self._found(project, run_id)
+        root = run.root_failure_id
+        stored = [
+            _picked(Failure, row, is_root=row.failure_id == root) for row in self._of(FailureRow, project) if row.run_id == run_id
+        ]
         return [*stored, _silence(run)] if run.status_at(self._clock()) == RunStatus.ABANDONED else stored
 
     def _wanted(self, row: RunRow, which: RunFilter) -> bool:
@@ -113,14 +125,17 @@ class FakeStore:
             and (which.since is None or row.started_at >= which.since)
             and (which.until is None or row.started_at < which.until)
             and (which.min_latency_us is None or (row.latency_us is not None and row.latency_us >= which.min_latency_us))
+            and which.shape in {None, row.shape}
             and self._failed_so(row, which)
         )
 
     def _failed_so(self, row: RunRow, which: RunFilter) -> bool:
-        if which.failure_type is None and which.failure_code is None:
+        if (which.failure_type, which.failure_code, which.fingerprint) == (None, None, None):
             return True
         return any(
-            which.failure_type in {None, failure.failure_type} and which.failure_code in {None, failure.failure_code}
+            which.failure_type in {None, failure.failure_type}
+            and which.failure_code in {None, failure.failure_code}
+            and which.fingerprint in {None, failure.fingerprint}
             for failure in self._failures(row.project, row.run_id)
         )
 
@@ -144,6 +159,7 @@ def _silence(run: RunRow) -> Failure:
             "rule_id": ABANDONED_RULE,
             "occurred_at": run.silent_after,
             "seq": ABANDONED_SEQ,
+            "is_root": False,
         }
     )
 
@@ -152,7 +168,7 @@ def _beyond(after: DetailPosition | None, places: dict[tuple[datetime, int, str]
     return sorted(place for place in places if after is None or place > (after.at, after.seq, after.id))
 
 
-def _counted(row: RunRow | RunRollupRow | StepRollupRow, at: datetime, which: CountFilter) -> bool:
+def _counted(row: RunRow | FailureRow | RunRollupRow | StepRollupRow, at: datetime, which: CountFilter) -> bool:
     return (
         which.since <= at < which.until and which.agent in {None, row.agent} and which.agent_version in {None, row.agent_version}
     )
@@ -167,5 +183,38 @@ def _merged(target: Any, figure: str, rows: Sequence[Row]) -> list[Any]:  # noqa
 
 
 def _abandoned(rows: Sequence[RunRow]) -> AbandonedCount:
-    unexplained = sum(row.failure_id is None for row in rows)
+    unexplained = sum(row.failure is None for row in rows)
     return AbandonedCount(agent=rows[0].agent, agent_version=rows[0].agent_version, runs=len(rows), unexplained=unexplained)
+
+
+def _producer(name: str, row: ProducerRow | None, declared: dict[str, int]) -> Producer:
+    if row is None:
+        return Producer(producer=name, emitted=None, stored=None, gaps=0, declared=declared)
+    stored = sum(end - begin for begin, end in row.seen)
+    gaps = max(end for _, end in row.seen) - min(begin for begin, _ in row.seen) - stored
+    return Producer(producer=name, emitted=row.emitted, stored=stored, gaps=gaps, declared=declared)
+
+
+def _groups(rows: Sequence[FailureRow]) -> list[FailureGroup]:
+    grouped: dict[tuple[Any, ...], list[FailureRow]] = {}
+    for row in rows:
+        grouped.setdefault((row.fingerprint, row.agent, row.failure_type, row.failure_code, row.error_class), []).append(row)
+    groups = [_group(key, alike) for key, alike in grouped.items()]
+    return sorted(groups, key=lambda group: (-group.failures, group.fingerprint))[:GROUPS_MAX]
+
+
+def _group(key: tuple[Any, ...], rows: Sequence[FailureRow]) -> FailureGroup:
+    last = max(rows, key=lambda row: (row.occurred_at, row.run_id))
+    fingerprint, agent, failure_type, failure_code, error_class = key
+    return FailureGroup(
+        fingerprint=fingerprint,
+        agent=agent,
+        failure_type=failure_type,
+        failure_code=failure_code,
+        error_class=error_class,
+        failures=len(rows),
+        recovered=sum(row.outcome == "recovered" for row in rows),
+        runs=len({row.run_id for row in rows}),
+        last_occurred_at=last.occurred_at,
+        last_run_id=last.run_id,
+    )

@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import ClassVar, Final
 from uuid import UUID
 
+import asyncpg
+
 from agenttracer.wire.events import MetadataValue
 from agenttracer.wire.vocabulary import RunStatus
 from query_service.stored import FirstFailure
@@ -47,6 +49,10 @@ class RunRow:
     failure_type: str | None = None
     failure_code: str | None = None
     failure_id: str | None = None
+    root_failure_type: str | None = None
+    root_failure_code: str | None = None
+    root_failure_id: str | None = None
+    shape: str | None = None
 
     @property
     def started_at(self) -> datetime:
@@ -60,16 +66,25 @@ class RunRow:
 
     @property
     def failure(self) -> FirstFailure | None:
+        """Its columns together. A derived failure stands for a run that has no other one."""
+        return _failure(self.failure_type, self.failure_code, self.failure_id) or self.root_cause
+
+    @property
+    def root_cause(self) -> FirstFailure | None:
         """Its columns together."""
-        if self.failure_type is None or self.failure_code is None or self.failure_id is None:
-            return None
-        return FirstFailure(failure_type=self.failure_type, failure_code=self.failure_code, failure_id=self.failure_id)
+        return _failure(self.root_failure_type, self.root_failure_code, self.root_failure_id)
 
     def status_at(self, now: datetime) -> str:
         """As the store's view `runs_now` derives it."""
         if self.end_status is None:
             return RunStatus.ABANDONED if self.silent_after < now else RunStatus.RUNNING
         return self.end_status
+
+
+def _failure(failure_type: str | None, failure_code: str | None, failure_id: str | None) -> FirstFailure | None:
+    if failure_type is None or failure_code is None or failure_id is None:
+        return None
+    return FirstFailure(failure_type=failure_type, failure_code=failure_code, failure_id=failure_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +137,23 @@ class FailureRow:
     message_chars: int | None = None
     message_fingerprint: str | None = None
     seq: int = 1
+    agent: str = "support-bot"
+    agent_version: str = "1.0"
+    outcome: str | None = None
+    caused_by: str | None = None
+    fingerprint: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProducerRow:
+    """A row of `run_producers`. `seen` are ranges of sequence numbers, each without its end."""
+
+    TABLE: ClassVar[str] = "run_producers"
+    project: str = "default"
+    run_id: UUID = DEFAULT_RUN
+    producer: str = "p1"
+    seen: Sequence[tuple[int, int]] = ((0, 1),)
+    emitted: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +202,7 @@ class StepRollupRow:
     latency_us: int = 0
 
 
-Row = RunRow | StepRow | FailureRow | LossRow | RunRollupRow | StepRollupRow
+Row = RunRow | StepRow | FailureRow | ProducerRow | LossRow | RunRollupRow | StepRollupRow
 
 
 def insertion(row: Row) -> tuple[str, Sequence[object]]:
@@ -178,5 +210,7 @@ def insertion(row: Row) -> tuple[str, Sequence[object]]:
     values = {f.name: getattr(row, f.name) for f in fields(row)}
     if values.get("metadata") is not None:
         values["metadata"] = json.dumps(values["metadata"])
+    if isinstance(row, ProducerRow):
+        values["seen"] = [asyncpg.Range(*seen) for seen in row.seen]
     numbers = ", ".join(f"${number}" for number in range(1, len(values) + 1))
     return f"INSERT INTO {row.TABLE} ({', '.join(values)}) VALUES ({numbers})", list(values.values())  # noqa: S608 - names of our own

@@ -7,22 +7,31 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 import asyncpg
 
 from ddl.migrate import SCHEMA
-from servicekit import sql
 from stream_workers.batch import Batch, Topic
+from stream_workers.core.diagnosis import HEALTHY, NOT_JUDGED, Diagnosis, Known, RunKey, diagnoses, grouped
 from stream_workers.core.rows import FailureRow, StepRow, prefer
-from stream_workers.core.run import ABANDON_AFTER_S
+from stream_workers.core.run import ABANDON_AFTER_S, RunState
+from stream_workers.diagnosing import Judged, StoredRun, diagnose_stored, judge_failures, known_runs
 from stream_workers.errors import HoleError
 from stream_workers.sqlstate import understood
-from stream_workers.stages import FAILURE_COLUMNS, RUN_COLUMNS, STEP_COLUMNS, run_values, stored_failure, stored_step
+from stream_workers.stages import (
+    FAILURE_COLUMNS,
+    PRODUCER_COLUMNS,
+    RUN_COLUMNS,
+    STEP_COLUMNS,
+    producer_values,
+    run_values,
+    stored_failure,
+    stored_step,
+)
+from stream_workers.statements import QUERIES
 from stream_workers.store import Saved
 
-QUERIES: Final = sql.load(Path(__file__).with_name("queries.sql"))
 DAY_US: Final = 86_400_000_000
 _PARTITION_PAST: Final = timedelta(days=400)  # steps older than this, or from the future, lie in the default partition
 _PARTITION_AHEAD: Final = timedelta(days=2)
@@ -139,29 +148,81 @@ async def _lock_ledger(connection: asyncpg.Connection, topic: Topic, batch: Batc
 
 async def _write_rows(connection: asyncpg.Connection, batch: Batch) -> Saved:
     rows = batch.rows
-    new_steps = await _write_steps(connection, rows.steps) if rows.steps else 0
-    new_failures = await _write_failures(connection, rows.failures) if rows.failures else 0
-    if rows.runs:
-        runs = [run_values(state) for state in rows.runs]
-        await connection.copy_records_to_table("stage_runs", records=runs, columns=RUN_COLUMNS)
-        await connection.execute(QUERIES["write_runs"], ABANDON_AFTER_S)
+    steps, failures = grouped(rows.steps), grouped(rows.failures)
+    stored = await known_runs(connection, rows.runs) if rows.runs else {}
+    found = diagnoses([run for run in rows.runs if run.key not in stored], steps, failures)
+    new_steps, replaced = await _write_steps(connection, rows.steps) if rows.steps else (0, frozenset())
+    judged = _judged(rows.failures, found)
+    new_failures = await _write_failures(connection, judged) if judged else 0
+    outdated = [
+        run
+        for run in rows.runs
+        if run.key in stored
+        and (run.key in replaced or stored[run.key].known.outdated_by(run, steps.get(run.key, ()), failures.get(run.key, ())))
+    ]
+    if outdated:
+        found |= await _diagnose_anew(connection, outdated, stored)
+    await _write_runs(connection, rows.runs, found, stored)
+    if rows.producers:
+        producers = [producer_values(row) for row in rows.producers]
+        await connection.copy_records_to_table("stage_producers", records=producers, columns=PRODUCER_COLUMNS)
+        await connection.execute(QUERIES["write_producers"])
     if rows.losses:
         await connection.execute(QUERIES["write_losses"], *(list(column) for column in zip(*rows.losses, strict=True)))
-    return Saved(new_steps, new_failures, len(rows.steps) + len(rows.failures) - new_steps - new_failures)
+    return Saved(new_steps, new_failures, len(rows.steps) + len(judged) - new_steps - new_failures)
 
 
-async def _write_steps(connection: asyncpg.Connection, rows: Sequence[StepRow]) -> int:
+def _judged(failures: Sequence[FailureRow], found: Mapping[RunKey, Diagnosis]) -> list[Judged]:
+    """What is inserted: failures of runs that are diagnosed already with what is said of them, and derived ones."""
+    said = [(row, found.get(row.key[:2], HEALTHY).verdicts.get(row.failure_id, NOT_JUDGED)) for row in failures]
+    derived = [(row, one.verdicts[row.failure_id]) for one in found.values() for row in one.loops]
+    return said + derived
+
+
+async def _diagnose_anew(
+    connection: asyncpg.Connection, runs: Sequence[RunState], stored: Mapping[RunKey, StoredRun]
+) -> dict[RunKey, Diagnosis]:
+    found = await diagnose_stored(connection, runs, stored)
+    for row in (row for _, news in found.values() for row in news.gone):
+        await connection.execute(QUERIES["remove_failure"], *row.key)
+    derived = [judged for _, news in found.values() for judged in news.new]
+    if derived:
+        await connection.execute(QUERIES["empty_failure_stage"])
+        await _write_failures(connection, derived)
+    await judge_failures(connection, (judged for _, news in found.values() for judged in news.verdicts))
+    return {key: diagnosis for key, (diagnosis, _) in found.items()}
+
+
+async def _write_runs(
+    connection: asyncpg.Connection,
+    runs: Sequence[RunState],
+    found: Mapping[RunKey, Diagnosis],
+    stored: Mapping[RunKey, StoredRun],
+) -> None:
+    values = []
+    for run in runs:
+        said: Diagnosis | Known = found.get(run.key) or (stored[run.key].known if run.key in stored else HEALTHY)
+        values.append(run_values(run, said.standing, said.watch))
+    if values:
+        await connection.copy_records_to_table("stage_runs", records=values, columns=RUN_COLUMNS)
+        await connection.execute(QUERIES["write_runs"], ABANDON_AFTER_S)
+
+
+async def _write_steps(connection: asyncpg.Connection, rows: Sequence[StepRow]) -> tuple[int, frozenset[RunKey]]:
+    """How many were new, and the runs of which a stored step was replaced by one that it lost against."""
     await connection.copy_records_to_table("stage_steps", records=rows, columns=STEP_COLUMNS)
     new: int = await connection.fetchval(QUERIES["write_steps"])
-    if new < len(rows) and await _remove_losers(connection, _STEPS, rows):
+    losers = await _remove_losers(connection, _STEPS, rows) if new < len(rows) else []
+    if losers:
         await connection.fetchval(QUERIES["write_steps"])
-    return new
+    return new, frozenset(key[:2] for key in losers)
 
 
-async def _write_failures(connection: asyncpg.Connection, rows: Sequence[FailureRow]) -> int:
-    await connection.copy_records_to_table("stage_failures", records=rows, columns=FAILURE_COLUMNS)
+async def _write_failures(connection: asyncpg.Connection, judged: Sequence[Judged]) -> int:
+    records = [(*row, *verdict) for row, verdict in judged]
+    await connection.copy_records_to_table("stage_failures", records=records, columns=FAILURE_COLUMNS)
     new: int = await connection.fetchval(QUERIES["write_failures"])
-    if new < len(rows) and await _remove_losers(connection, _FAILURES, rows):
+    if new < len(judged) and await _remove_losers(connection, _FAILURES, [row for row, _ in judged]):
         await connection.fetchval(QUERIES["write_failures"])
     return new
 
@@ -178,11 +239,11 @@ _STEPS: Final = _Conflicts("differing_steps", "remove_step", stored_step)
 _FAILURES: Final = _Conflicts("differing_failures", "remove_failure", stored_failure)
 
 
-async def _remove_losers(connection: asyncpg.Connection, table: _Conflicts, rows: Sequence[Any]) -> int:
-    """Take back stored rows that lose against the batch's; writing again then inserts the winners. Answers how many."""
+async def _remove_losers(connection: asyncpg.Connection, table: _Conflicts, rows: Sequence[Any]) -> Sequence[tuple[Any, ...]]:
+    """Take back stored rows that lose against the batch's; writing again then inserts the winners. Answers their keys."""
     staged = {row.key: row for row in rows}
     found = [table.stored(dict(row)) for row in await connection.fetch(QUERIES[table.differing])]
     losers = [row.key for row in found if prefer(row, staged[row.key]) != row]
     for key in losers:
         await connection.execute(QUERIES[table.remove], *key)
-    return len(losers)
+    return losers

@@ -1,5 +1,5 @@
--- What the workers say to Postgres. One transaction: lock_ledger, COPY into the stages, write_steps, write_failures,
--- write_runs, write_losses, bury, cover. Always in this order and sorted by key, so that no two transactions can deadlock.
+-- What the workers say to Postgres. One transaction: lock_ledger, known_runs, COPY into the stages, write_steps, write_failures,
+-- the diagnosis of runs that were known (steps_of_runs to judge_failures), write_runs, write_producers, write_losses, bury, cover. Always in this order and sorted by key, so that no two transactions can deadlock.
 -- Times come as integer microseconds and become timestamptz here: exact, and cheaper than datetimes in Python.
 
 -- name: create_stages
@@ -14,7 +14,7 @@ CREATE TEMPORARY TABLE stage_failures (
     project text COLLATE "C", run_id uuid, failure_id text COLLATE "C", failure_rank smallint, occurred_us bigint,
     failure_type text, failure_code text, rule_id text, taxonomy_version smallint, step_id text, attempt smallint,
     error_class text, error_code text, http_status smallint, errno integer, retry_after_s integer, message_chars integer,
-    message_fingerprint text, seq integer
+    message_fingerprint text, seq integer, agent text, agent_version text, outcome text, caused_by text, fingerprint text
 ) ON COMMIT DELETE ROWS;
 CREATE TEMPORARY TABLE stage_runs (
     project text COLLATE "C", run_id uuid, identity_rank smallint, agent text COLLATE "C", agent_version text COLLATE "C",
@@ -22,7 +22,12 @@ CREATE TEMPORARY TABLE stage_runs (
     ended_us bigint, end_digest bigint, end_status text, emitted integer,
     failure_rank smallint, failure_us bigint, failure_id text COLLATE "C", failure_type text COLLATE "C",
     failure_code text COLLATE "C",
-    abandon_after_s integer, first_ended_us bigint, first_event_us bigint, last_event_us bigint, last_received_us bigint
+    abandon_after_s integer, first_ended_us bigint, first_event_us bigint, last_event_us bigint, last_received_us bigint,
+    root_failure_id text, root_failure_type text, root_failure_code text, shape text, watched bigint[], recheck_steps integer,
+    recheck_until_us bigint
+) ON COMMIT DELETE ROWS;
+CREATE TEMPORARY TABLE stage_producers (
+    project text COLLATE "C", run_id uuid, producer text COLLATE "C", seen int4multirange, emitted integer
 ) ON COMMIT DELETE ROWS;
 CREATE TEMPORARY TABLE stage_counts (
     project text COLLATE "C", run_id uuid, steps integer, error_steps integer, failures integer, recorded_failures integer
@@ -50,6 +55,57 @@ INSERT INTO ingest_ledger AS ledger (topic_id, partition, topic, covered, lost, 
 VALUES ($1, $2, $3, '{}', int8multirange(int8range($4, $5)), now())
 ON CONFLICT (topic_id, partition) DO UPDATE
 SET lost = ledger.lost + (excluded.lost - ledger.covered), updated_at = now();
+
+-- name: known_runs
+-- Which of these runs the store has, and how they stand. Locked: whoever else writes one of them waits for our diagnosis.
+SELECT runs.project, runs.run_id::text AS run_id, step_count, (extract(epoch FROM ended_at) * 1000000)::bigint AS ended_us,
+       end_digest, end_status, emitted, root_failure_id, root_failure_type, root_failure_code, shape, watched,
+       recheck_steps, (extract(epoch FROM recheck_until) * 1000000)::bigint AS recheck_until_us,
+       (extract(epoch FROM first_event_at) * 1000000)::bigint AS first_event_us,
+       (extract(epoch FROM last_event_at) * 1000000)::bigint AS last_event_us
+FROM unnest($1::text[], $2::uuid[]) AS asked (project, run_id) JOIN runs USING (project, run_id)
+ORDER BY runs.project, runs.run_id
+FOR NO KEY UPDATE OF runs;
+
+-- name: steps_of_runs
+-- The first $5 steps of each run, in the columns of core's `Place`. The times leave the partitions of the run's own days.
+SELECT asked.project, asked.run_id::text AS run_id, place.*
+FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::bigint[]) AS asked (project, run_id, first_us, last_us)
+CROSS JOIN LATERAL (
+    SELECT step_id, (extract(epoch FROM started_at) * 1000000)::bigint AS started_us, seq, kind, name, status, parent_step_id,
+           agent, agent_version
+    FROM steps
+    WHERE steps.project = asked.project AND steps.run_id = asked.run_id
+      AND started_at >= 'epoch'::timestamptz + asked.first_us * interval '1 microsecond'
+      AND started_at <= 'epoch'::timestamptz + asked.last_us * interval '1 microsecond'
+    ORDER BY started_at, step_id
+    LIMIT $5::bigint
+) AS place;
+
+-- name: failures_of_runs
+-- The first $3 failures that events said of each run, and all that were derived or judged before.
+SELECT (extract(epoch FROM found.occurred_at) * 1000000)::bigint AS occurred_us, found.*
+FROM unnest($1::text[], $2::uuid[]) AS asked (project, run_id)
+CROSS JOIN LATERAL (
+    (SELECT * FROM failures
+     WHERE failures.project = asked.project AND failures.run_id = asked.run_id AND failure_rank <> 3
+     ORDER BY occurred_at, failure_id LIMIT $3::bigint)
+    UNION
+    (SELECT * FROM failures
+     WHERE failures.project = asked.project AND failures.run_id = asked.run_id
+       AND (failure_rank = 3 OR fingerprint IS NOT NULL))
+) AS found;
+
+-- name: empty_failure_stage
+-- For failures that the diagnosis adds to those that events said.
+DELETE FROM stage_failures;
+
+-- name: judge_failures
+-- What the diagnosis says of failures that are stored already.
+UPDATE failures SET outcome = said.outcome, caused_by = said.caused_by, fingerprint = said.fingerprint
+FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[])
+    AS said (project, run_id, failure_id, outcome, caused_by, fingerprint)
+WHERE (failures.project, failures.run_id, failures.failure_id) = (said.project, said.run_id, said.failure_id);
 
 -- name: write_steps
 -- Inserts what is new; counts and rolls up exactly that. Answers how many were new.
@@ -120,11 +176,12 @@ WHERE (rollup.project, rollup.minute, rollup.agent, rollup.agent_version, rollup
 WITH inserted AS (
     INSERT INTO failures (
         project, run_id, failure_id, failure_rank, occurred_at, failure_type, failure_code, rule_id, taxonomy_version, step_id,
-        attempt, error_class, error_code, http_status, errno, retry_after_s, message_chars, message_fingerprint, seq
+        attempt, error_class, error_code, http_status, errno, retry_after_s, message_chars, message_fingerprint, seq, agent,
+        agent_version, outcome, caused_by, fingerprint
     )
     SELECT project, run_id, failure_id, failure_rank, 'epoch'::timestamptz + occurred_us * interval '1 microsecond',
            failure_type, failure_code, rule_id, taxonomy_version, step_id, attempt, error_class, error_code, http_status,
-           errno, retry_after_s, message_chars, message_fingerprint, seq
+           errno, retry_after_s, message_chars, message_fingerprint, seq, agent, agent_version, outcome, caused_by, fingerprint
     FROM stage_failures ORDER BY project, run_id, failure_id
     ON CONFLICT DO NOTHING
     RETURNING project, run_id, failure_rank
@@ -142,12 +199,13 @@ JOIN failures AS stored
   ON stored.project = staged.project AND stored.run_id = staged.run_id AND stored.failure_id = staged.failure_id
 WHERE (stored.failure_rank, stored.occurred_at, stored.failure_type, stored.failure_code, stored.rule_id,
        stored.taxonomy_version, stored.step_id, stored.attempt, stored.error_class, stored.error_code, stored.http_status,
-       stored.errno, stored.retry_after_s, stored.message_chars, stored.message_fingerprint, stored.seq)
+       stored.errno, stored.retry_after_s, stored.message_chars, stored.message_fingerprint, stored.seq, stored.agent,
+       stored.agent_version)
    IS DISTINCT FROM
       (staged.failure_rank, 'epoch'::timestamptz + staged.occurred_us * interval '1 microsecond', staged.failure_type,
        staged.failure_code, staged.rule_id, staged.taxonomy_version, staged.step_id, staged.attempt, staged.error_class,
        staged.error_code, staged.http_status, staged.errno, staged.retry_after_s, staged.message_chars,
-       staged.message_fingerprint, staged.seq)
+       staged.message_fingerprint, staged.seq, staged.agent, staged.agent_version)
 ORDER BY stored.project, stored.run_id, stored.failure_id
 FOR UPDATE OF stored;
 
@@ -161,7 +219,7 @@ SELECT project, run_id, 0, 0, -1, CASE failure_rank WHEN 0 THEN -1 ELSE 0 END FR
 
 -- name: write_runs
 -- Merges runs by the rules of core/run.py, adds what was counted above, and moves each run's one unit in the rollups from
--- where it counted before to where it counts now. $1: default silence in seconds after which a run is abandoned.
+-- where it counted before to where it counts now. What was derived is replaced, not merged. $1: default silence in seconds after which a run is abandoned.
 WITH counts AS (
     SELECT project, run_id, sum(steps)::integer AS steps, sum(error_steps)::integer AS error_steps,
            sum(failures)::integer AS failures, sum(recorded_failures)::integer AS recorded_failures
@@ -178,7 +236,8 @@ WITH counts AS (
         ended_at, end_digest, end_status, emitted,
         failure_rank, failure_at, failure_id, failure_type, failure_code,
         abandon_after_s, first_ended_at, first_event_at, last_event_at, last_received_at, silent_after,
-        step_count, error_step_count, failure_count, recorded_failure_count
+        step_count, error_step_count, failure_count, recorded_failure_count,
+        root_failure_id, root_failure_type, root_failure_code, shape, watched, recheck_steps, recheck_until
     )
     SELECT project, run_id, identity_rank, agent, agent_version,
            'epoch'::timestamptz + declared_started_us * interval '1 microsecond', start_digest, parent_run_id, parent_step_id,
@@ -190,7 +249,9 @@ WITH counts AS (
            'epoch'::timestamptz + first_event_us * interval '1 microsecond',
            'epoch'::timestamptz + last_event_us * interval '1 microsecond',
            last_received_at, last_received_at + make_interval(secs => coalesce(abandon_after_s, $1::integer)),
-           steps, error_steps, failures, recorded_failures
+           steps, error_steps, failures, recorded_failures,
+           root_failure_id, root_failure_type, root_failure_code, shape, watched, recheck_steps,
+           'epoch'::timestamptz + recheck_until_us * interval '1 microsecond'
     FROM incoming ORDER BY project, run_id
     ON CONFLICT (project, run_id) DO UPDATE SET
         (identity_rank, agent, agent_version) = (
@@ -225,12 +286,18 @@ WITH counts AS (
         step_count = run.step_count + excluded.step_count,
         error_step_count = run.error_step_count + excluded.error_step_count,
         failure_count = run.failure_count + excluded.failure_count,
-        recorded_failure_count = run.recorded_failure_count + excluded.recorded_failure_count
+        recorded_failure_count = run.recorded_failure_count + excluded.recorded_failure_count,
+        root_failure_id = excluded.root_failure_id, root_failure_type = excluded.root_failure_type,
+        root_failure_code = excluded.root_failure_code, shape = excluded.shape, watched = excluded.watched,
+        recheck_steps = excluded.recheck_steps, recheck_until = excluded.recheck_until
     RETURNING old.project IS NOT NULL AS existed, new.project,
         old.started_at AS old_started_at, old.agent AS old_agent, old.agent_version AS old_agent_version,
-        old.status AS old_status, old.failure_type AS old_failure_type, old.failure_code AS old_failure_code,
-        old.latency_us AS old_latency_us,
-        new.started_at, new.agent, new.agent_version, new.status, new.failure_type, new.failure_code, new.latency_us
+        old.status AS old_status, old.latency_us AS old_latency_us,
+        coalesce(old.failure_type, old.root_failure_type) AS old_failure_type,
+        coalesce(old.failure_code, old.root_failure_code) AS old_failure_code,
+        new.started_at, new.agent, new.agent_version, new.status, new.latency_us,
+        coalesce(new.failure_type, new.root_failure_type) AS failure_type,
+        coalesce(new.failure_code, new.root_failure_code) AS failure_code
 ), moves AS (
     SELECT project, date_trunc('minute', started_at) AS minute, agent, agent_version, status,
            coalesce(failure_type, '') AS failure_type, coalesce(failure_code, '') AS failure_code,
@@ -249,6 +316,13 @@ SELECT project, minute, agent, agent_version, status, failure_type, failure_code
 FROM moves GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 HAVING sum(runs) <> 0 OR sum(latency_us) <> 0 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8
 ON CONFLICT (project, minute, agent, agent_version, status, failure_type, failure_code, latency_bucket) DO UPDATE
 SET runs = rollup.runs + excluded.runs, latency_us = rollup.latency_us + excluded.latency_us;
+
+-- name: write_producers
+-- Sequence numbers unite; of two ends of one producer the one that counted more is the later one.
+INSERT INTO run_producers AS known (project, run_id, producer, seen, emitted)
+SELECT project, run_id, producer, seen, emitted FROM stage_producers ORDER BY project, run_id, producer
+ON CONFLICT (project, run_id, producer) DO UPDATE
+SET seen = known.seen + excluded.seen, emitted = greatest(known.emitted, excluded.emitted);
 
 -- name: write_losses
 -- Running totals: the greatest is the newest.
@@ -283,7 +357,7 @@ SELECT project, run_id, identity_rank, agent, agent_version, start_digest, paren
        (extract(epoch FROM silent_after) * 1000000)::bigint AS silent_after_us,
        latency_us, status,
        step_count AS steps, error_step_count AS error_steps, failure_count AS failures,
-       recorded_failure_count AS recorded_failures
+       recorded_failure_count AS recorded_failures, root_failure_id, root_failure_type, root_failure_code, shape
 FROM runs;
 
 -- name: stored_steps
@@ -298,6 +372,10 @@ SELECT (extract(epoch FROM occurred_at) * 1000000)::bigint AS occurred_us, failu
 -- For comparison with the fold.
 SELECT project, run_id::text AS run_id, producer, reason, total FROM declared_losses;
 
+-- name: stored_producers
+-- For comparison with the fold.
+SELECT project, run_id::text AS run_id, producer, seen, emitted FROM run_producers;
+
 -- name: stored_run_rollups
 -- For comparison with the fold, which has no rows that count nothing.
 SELECT project, (extract(epoch FROM minute) * 1000000)::bigint, agent, agent_version, status, failure_type, failure_code,
@@ -309,3 +387,19 @@ FROM run_rollups WHERE runs <> 0 OR latency_us <> 0;
 SELECT project, (extract(epoch FROM minute) * 1000000)::bigint, agent, agent_version, kind, name, status, latency_bucket,
        steps, latency_us
 FROM step_rollups WHERE steps <> 0 OR latency_us <> 0;
+
+-- name: evidence
+-- What classification looks at, of steps and of runs' ends, since $1 in project $2 or all. Where the agent's own code said what
+-- failed, no rule is asked; a step that only passed an error on has no failure either.
+SELECT steps.run_id::text AS run_id, kind, status = 'error' AS failed, steps.error_class, steps.error_code, steps.http_status,
+       steps.errno, metadata::text AS metadata
+FROM steps LEFT JOIN failures AS recorded
+  ON recorded.project = steps.project AND recorded.run_id = steps.run_id AND recorded.failure_id = steps.step_id
+ AND recorded.failure_rank = 0
+WHERE started_at >= $1::timestamptz AND ($2::text IS NULL OR steps.project = $2)
+  AND recorded.failure_id IS NULL AND cause_step_id IS NULL
+  AND (status = 'error' OR metadata ->> 'finish_reason' IS NOT NULL OR metadata ->> 'result_count' IS NOT NULL)
+UNION ALL
+SELECT run_id::text, NULL, true, error_class, error_code, http_status, errno, NULL
+FROM failures
+WHERE failure_rank = 2 AND occurred_at >= $1::timestamptz AND ($2::text IS NULL OR project = $2);

@@ -1,17 +1,17 @@
 """The store's tables read back in the form of `core.fold.Tables`, so that the two can be compared row by row."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import asyncpg
 
 from stream_workers.core.fold import Counts, Tables
 from stream_workers.core.rows import LossRow
-from stream_workers.core.run import End, FirstFailure, RunState, Start, Who
-from stream_workers.postgres import QUERIES
-from stream_workers.stages import stored_failure, stored_step
+from stream_workers.core.run import FirstFailure, RunState, Start, Who
+from stream_workers.stages import stored_end, stored_failure, stored_producer, stored_standing, stored_step, stored_verdict
+from stream_workers.statements import QUERIES
 
-_TABLES: Final = ("runs", "steps", "failures", "losses", "run_rollups", "step_rollups")
+_TABLES: Final = ("runs", "steps", "failures", "losses", "producers", "run_rollups", "step_rollups")
 
 
 async def stored_tables(connection: asyncpg.Connection) -> Tables:
@@ -19,14 +19,17 @@ async def stored_tables(connection: asyncpg.Connection) -> Tables:
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         found = {name: await connection.fetch(QUERIES[f"stored_{name}"]) for name in _TABLES}
     steps = [stored_step(row) for row in map(dict, found["steps"])]
-    failures = [stored_failure(row) for row in map(dict, found["failures"])]
+    failures = [(stored_failure(row), stored_verdict(row)) for row in map(dict, found["failures"])]
     losses = [LossRow(**dict(row)) for row in found["losses"]]
-    runs = [(_run(row), Counts(*(row[name] for name in Counts.__slots__))) for row in map(dict, found["runs"])]
+    runs = [
+        (_run(row), Counts(*(row[name] for name in Counts.__slots__)), stored_standing(row)) for row in map(dict, found["runs"])
+    ]
     return Tables(
-        runs={state.key: (state, counts) for state, counts in runs},
+        runs={run[0].key: run for run in runs},
         steps={row.key: row for row in steps},
-        failures={row.key: row for row in failures},
+        failures={failure[0].key: failure for failure in failures},
         losses={row.key: row for row in losses},
+        producers={row.key: row for row in map(stored_producer, map(dict, found["producers"]))},
         run_rollups={tuple(row)[:-2]: tuple(row)[-2:] for row in found["run_rollups"]},
         step_rollups={tuple(row)[:-2]: tuple(row)[-2:] for row in found["step_rollups"]},
     )
@@ -46,8 +49,15 @@ def differences(wanted: Tables, found: Tables) -> list[str]:
 
 
 def _columns(one: Any, other: Any) -> str:  # noqa: ANN401 - rows of any table
+    return ", ".join(_differing(one, other))
+
+
+def _differing(one: Any, other: Any) -> Iterator[str]:  # noqa: ANN401 - as above, or parts of them
     names = getattr(one, "_fields", range(len(one)))
-    return ", ".join(str(name) for name, a, b in zip(names, one, other, strict=True) if a != b)
+    for name, a, b in zip(names, one, other, strict=True):
+        if a != b:
+            parts = isinstance(a, tuple) and type(a) is type(b) and isinstance(name, int)  # a row and what is said of it
+            yield from _differing(a, b) if parts else (str(name),)
 
 
 def _run(row: Mapping[str, Any]) -> RunState:
@@ -55,14 +65,13 @@ def _run(row: Mapping[str, Any]) -> RunState:
         return None if row[name] is None else str(row[name])
 
     start = Start(row["declared_us"], row["start_digest"], text("parent_run_id"), row["parent_step_id"], row["metadata"])
-    end = End(row["ended_us"], row["end_digest"], row["end_status"], row["emitted"])
     failure = FirstFailure(row["failure_rank"], row["failure_us"], row["failure_id"], row["failure_type"], row["failure_code"])
     return RunState(
         project=row["project"],
         run_id=str(row["run_id"]),
         who=Who(row["identity_rank"], row["agent"], row["agent_version"]),
         start=None if row["declared_us"] is None else start,
-        end=None if row["ended_us"] is None else end,
+        end=stored_end(row),
         first_failure=None if row["failure_rank"] is None else failure,
         abandon_after_s=row["abandon_after_s"],
         first_ended_at=row["first_ended_us"],

@@ -1,12 +1,19 @@
-"""A `RunStore` in memory with the promises of the real one, for tests of ours and of others. It keeps `core.fold`'s own state."""
+"""A `RunStore` in memory with the promises of the real one, for tests of ours and of others.
+
+It keeps rows as `core.fold` has them and diagnoses as the real one does: of new runs from their batch, of known ones only when
+something came that their diagnosis rests on.
+"""
 
 from collections.abc import Mapping, Sequence
 
 from stream_workers.batch import Batch, DeadLetter, Topic
+from stream_workers.core.account import ProducerRow, merged
 from stream_workers.core.assemble import Rows
-from stream_workers.core.fold import Tables, tables_of
+from stream_workers.core.diagnosis import HEALTHY, Diagnosis, Known, RunKey, diagnose, diagnoses, grouped
+from stream_workers.core.fold import Tables, tables_with
 from stream_workers.core.rows import FailureRow, LossRow, StepRow, prefer
 from stream_workers.core.run import RunState, merge
+from stream_workers.core.tree import place_of
 from stream_workers.errors import HoleError, WorkerError
 from stream_workers.store import Saved
 
@@ -19,6 +26,8 @@ class MemoryStore:
         self.failures: dict[tuple[str, str, str], FailureRow] = {}
         self.runs: dict[tuple[str, str], RunState] = {}
         self.losses: dict[tuple[str, str, str, str], LossRow] = {}
+        self.producers: dict[tuple[str, str, str], ProducerRow] = {}
+        self.diagnoses: dict[RunKey, Diagnosis] = {}
         self.letters: dict[tuple[int, int], DeadLetter] = {}
         self._covered: dict[int, set[int]] = {}
         self._lost: dict[int, set[int]] = {}
@@ -53,27 +62,60 @@ class MemoryStore:
 
     def tables(self) -> Tables:
         """What is stored, in the fold's form."""
-        return tables_of(
-            Rows(
-                steps=list(self.steps.values()),
-                failures=list(self.failures.values()),
-                runs=list(self.runs.values()),
-                losses=list(self.losses.values()),
-            )
+        rows = Rows(
+            steps=list(self.steps.values()),
+            failures=list(self.failures.values()),
+            runs=list(self.runs.values()),
+            losses=list(self.losses.values()),
+            producers=list(self.producers.values()),
         )
+        return tables_with(rows, self.diagnoses)
 
     def _write(self, rows: Rows) -> Saved:
         new_steps = sum(row.key not in self.steps for row in rows.steps)
         new_failures = sum(row.key not in self.failures for row in rows.failures)
+        outdated = self._outdated(rows)
         for step in rows.steps:
             self.steps[step.key] = prefer(self.steps.get(step.key, step), step)
         for failure in rows.failures:
             self.failures[failure.key] = prefer(self.failures.get(failure.key, failure), failure)
+        new_runs = [state for state in rows.runs if state.key not in self.runs]
         for state in rows.runs:
             self.runs[state.key] = merge(self.runs.get(state.key, state), state)
         for loss in rows.losses:
             self.losses[loss.key] = max(self.losses.get(loss.key, loss), loss)
+        for producer in rows.producers:
+            self.producers[producer.key] = merged(self.producers.get(producer.key, producer), producer)
+        self.diagnoses |= diagnoses(new_runs, grouped(rows.steps), grouped(rows.failures))
+        self.diagnoses |= {key: self._diagnosis(self.runs[key]) for key in outdated}
         return Saved(new_steps, new_failures, len(rows.steps) + len(rows.failures) - new_steps - new_failures)
+
+    def _outdated(self, rows: Rows) -> set[RunKey]:
+        """Known runs of which these rows change what their diagnosis rests on."""
+        steps, failures = grouped(rows.steps), grouped(rows.failures)
+        replaced = {
+            row.key[:2] for row in rows.steps if prefer(self.steps.get(row.key, row), row) != self.steps.get(row.key, row)
+        }
+        stored = grouped(self.steps.values())
+        found = set()
+        for state in rows.runs:
+            if state.key not in self.runs:
+                continue
+            diagnosis = self.diagnoses.get(state.key, HEALTHY)
+            before = len(stored.get(state.key, ()))
+            known = Known(before, self.runs[state.key].end, diagnosis.standing, diagnosis.watch)
+            if state.key in replaced or known.outdated_by(state, steps.get(state.key, ()), failures.get(state.key, ())):
+                found.add(state.key)
+        return found
+
+    def _diagnosis(self, state: RunState) -> Diagnosis:
+        return diagnose(
+            [place_of(row) for row in self.steps.values() if row.key[:2] == state.key],
+            [row for row in self.failures.values() if row.key[:2] == state.key],
+            project=state.project,
+            run_id=state.run_id,
+            end_status=None if state.end is None else state.end.end_status,
+        )
 
     def _frontier(self, partition: int) -> int:
         known = self._covered.get(partition, set()) | self._lost.get(partition, set())

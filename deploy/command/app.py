@@ -15,6 +15,7 @@ from deploy.command.foreground import AlreadyUpError, await_other, keep_alive, w
 from deploy.command.keys import keys_app
 from deploy.command.options import Kafka, Postgres, StateDir, Workers
 from deploy.command.state import State, look
+from deploy.command.taxonomy import taxonomy
 from deploy.endpoints import PipelineEndpoints, forget_endpoints
 from deploy.infrastructure import Existing, Infrastructure
 from deploy.local_key import forget_local_key
@@ -28,6 +29,7 @@ from deploy.topics import RETENTION_MIN_DAYS, ensure_topic
 _RUN = "Run"
 _PREPARE = "Prepare your own Kafka and PostgreSQL"
 _KEYS = "API keys"
+_LOOK = "Look at what is stored"
 _UP_STOPS_WITHIN_S = 120.0
 EXIT_DEGRADED = 1
 _INTERRUPTED = 130  # as shells have it
@@ -43,6 +45,7 @@ EXAMPLES = """\
   agenttracer topics --kafka kafka-1:9092 --replication-factor 3
   agenttracer migrate --postgres postgresql://owner@db/agenttracer
   agenttracer keys create --project shop --scope ingest
+  agenttracer taxonomy diff 1 mine.toml --since 2026-01-31
 """
 
 app = typer.Typer(
@@ -56,6 +59,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(keys_app, name="keys", rich_help_panel=_KEYS)
+app.add_typer(taxonomy, name="taxonomy", rich_help_panel=_LOOK)
 
 
 @app.command(rich_help_panel=_RUN)

@@ -14,6 +14,7 @@ from deploy.command.state import PartState
 from deploy.endpoints import PipelineEndpoints
 from deploy.local_key import local_key_file
 from deploy.topics import TopicReport
+from stream_workers.shadow import Matrix
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -92,6 +93,15 @@ def show_topic(report: TopicReport) -> None:
     for setting in report.settings:
         found = "" if setting.found is None else setting.found
         table.add_row(setting.setting, setting.wanted, found, "[yellow]yes[/yellow]" if setting.applied else "")
+    console.print(table)
+
+
+def show_taxonomy_diff(matrix: Matrix, *, before: str, after: str) -> None:
+    """Print which failures change their name."""
+    changed = sum(count for _, count, _ in matrix.rows())
+    table = _table(f"{changed} failures change, {matrix.same} stay", f"by {before}", f"by {after}", "failures", "runs, some")
+    for change, count, runs in matrix.rows():
+        table.add_row(change.before, change.after, str(count), "\n".join(runs))
     console.print(table)
 
 

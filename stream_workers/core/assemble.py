@@ -13,6 +13,7 @@ from agenttracer.wire.events import (
     RunStarted,
     StepFinished,
 )
+from stream_workers.core.account import ProducerRow, merged, ranges_of
 from stream_workers.core.rows import FailureRow, LossRow, StepRow, settle
 from stream_workers.core.run import (
     End,
@@ -39,9 +40,10 @@ class Rows:
     failures: Sequence[FailureRow]
     runs: Sequence[RunState]
     losses: Sequence[LossRow]
+    producers: Sequence[ProducerRow]
 
     def __len__(self) -> int:
-        return len(self.steps) + len(self.failures) + len(self.runs) + len(self.losses)
+        return sum(map(len, (self.steps, self.failures, self.runs, self.losses, self.producers)))
 
 
 class Assembly:
@@ -53,6 +55,7 @@ class Assembly:
         self._failures: list[FailureRow] = []
         self._losses: list[LossRow] = []
         self._runs: dict[tuple[str, str], RunState] = {}
+        self._producers: dict[tuple[str, str, str], ProducerRow] = {}
 
     def add(self, record: Record) -> None:
         """Take one record."""
@@ -62,6 +65,10 @@ class Assembly:
         state = reading.state()
         seen = self._runs.get(state.key)
         self._runs[state.key] = state if seen is None else merge(seen, state)
+        said = reading.producer()
+        if said is not None:
+            known = self._producers.get(said.key)
+            self._producers[said.key] = said if known is None else merged(known, said)
 
     def rows(self) -> Rows:
         """The rows of all records taken."""
@@ -70,6 +77,7 @@ class Assembly:
             failures=sorted(settle(self._failures).values(), key=_failure_key),
             runs=[self._runs[key] for key in sorted(self._runs)],
             losses=_greatest_totals(self._losses),
+            producers=list(self._producers.values()),  # sorted by their statement: here it would cost more
         )
 
 
@@ -88,6 +96,7 @@ class _Reading:
         "_json",
         "_losses",
         "abandon_after_s",
+        "emitted",
         "end",
         "failures",
         "first",
@@ -114,6 +123,7 @@ class _Reading:
         self.first_end: int | None = None
         self.found: FirstFailure | None = None
         self.abandon_after_s: int | None = None
+        self.emitted: int | None = None
 
     def step_finished(self, event: StepFinished) -> None:
         self.steps.append(step_row(event, self.record, self._json))
@@ -127,6 +137,7 @@ class _Reading:
         self._span(event.started_at, event.started_at)
 
     def run_finished(self, event: RunFinished) -> None:
+        self.emitted = max(self.emitted or 0, event.emitted)
         self.end = later_end(self.end, end_of(event))
         self.first_end = event.ended_at if self.first_end is None else min(self.first_end, event.ended_at)
         self._fail(failure_of_end(event, self.record))
@@ -159,6 +170,14 @@ class _Reading:
             last_received_at=record.received_at,
         )
 
+    def producer(self) -> ProducerRow | None:
+        """What its producer said, if that numbers its events: then only a run's start has the number 0, and ends count."""
+        record = self.record
+        numbers = _numbers(record.events)
+        if not numbers or self.emitted == 0 or numbers.count(0) > (self.start is not None):
+            return None
+        return ProducerRow(record.project, record.events[0].run_id, record.producer.id, ranges_of(numbers), self.emitted)
+
     def _fail(self, failure: FailureRow | None) -> None:
         if failure is not None:
             self.failures.append(failure)
@@ -179,6 +198,15 @@ _READ: Final[Mapping[str, Callable[[_Reading, Any], None]]] = {
     RunHeartbeat.type: _Reading.run_heartbeat,
     EventsDropped.type: _Reading.events_dropped,
 }
+_UNNUMBERED: Final = frozenset({RunHeartbeat.type, EventsDropped.type})
+
+
+def _numbers(events: Sequence[Any]) -> list[int]:
+    """Sequence numbers of these events, as far as they have one."""
+    try:
+        return [event.seq for event in events]  # nearly always; asking each event first would cost as much again
+    except AttributeError:
+        return [event.seq for event in events if event.type not in _UNNUMBERED]
 
 
 def _step_key(row: StepRow) -> tuple[str, str, str, int]:

@@ -5,12 +5,14 @@ tests, `verify` and `rebuild` compare the two. Keys and column order are those o
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from agenttracer.wire.envelope import Record
+from stream_workers.core.account import ProducerRow
 from stream_workers.core.assemble import Rows, assemble
+from stream_workers.core.diagnosis import HEALTHY, NOT_JUDGED, Diagnosis, RunKey, Standing, Verdict, diagnoses, grouped
 from stream_workers.core.histogram import latency_bucket
 from stream_workers.core.rows import RANK_RECORDED, FailureRow, LossRow, StepRow
 from stream_workers.core.run import ABANDON_AFTER_S, Json, RunState
@@ -31,12 +33,16 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """The store's tables by key. Rollups map a key to (count, summed latency in us); zero rows are left out."""
+    """The store's tables by key. Rollups map a key to (count, summed latency in us); zero rows are left out.
 
-    runs: dict[tuple[str, str], tuple[RunState, Counts]]
+    Runs and failures come with what is derived of them from all rows of the run (`diagnosis.py`).
+    """
+
+    runs: dict[tuple[str, str], tuple[RunState, Counts, Standing]]
     steps: dict[tuple[str, str, str, int], StepRow]
-    failures: dict[tuple[str, str, str], FailureRow]
+    failures: dict[tuple[str, str, str], tuple[FailureRow, Verdict]]
     losses: dict[tuple[str, str, str, str], LossRow]
+    producers: dict[tuple[str, str, str], ProducerRow]
     run_rollups: dict[tuple[Any, ...], tuple[int, int]]
     step_rollups: dict[tuple[Any, ...], tuple[int, int]]
 
@@ -47,16 +53,23 @@ def fold(records: Iterable[Record], json: Json) -> Tables:
 
 
 def tables_of(rows: Rows) -> Tables:
-    """The tables of rows that are settled, one a key."""
-    counts = _counts(rows.steps, rows.failures)
+    """The tables of rows that are settled, one a key, and without derived ones."""
+    return tables_with(rows, diagnoses(rows.runs, grouped(rows.steps), grouped(rows.failures)))
+
+
+def tables_with(rows: Rows, found: Mapping[RunKey, Diagnosis]) -> Tables:
+    """As `tables_of`, of runs that were diagnosed before."""
+    failures = [*rows.failures, *(loop for one in found.values() for loop in one.loops)]
+    counts = _counts(rows.steps, failures)
     none = Counts(0, 0, 0, 0)
-    runs = {state.key: (state, counts.get(state.key, none)) for state in rows.runs}
+    runs = {state.key: (state, counts.get(state.key, none), found.get(state.key, HEALTHY).standing) for state in rows.runs}
     return Tables(
         runs=runs,
         steps={row.key: row for row in rows.steps},
-        failures={row.key: row for row in rows.failures},
+        failures={row.key: (row, found[row.key[:2]].verdicts.get(row.failure_id, NOT_JUDGED)) for row in failures},
         losses={row.key: row for row in rows.losses},
-        run_rollups=_sums((run_rollup_key(state), latency_us(state) or 0) for state, _ in runs.values()),
+        producers={row.key: row for row in rows.producers},
+        run_rollups=_sums((run_rollup_key(state, standing), latency_us(state) or 0) for state, _, standing in runs.values()),
         step_rollups=_sums((step_rollup_key(row), row.duration_us) for row in rows.steps),
     )
 
@@ -76,10 +89,10 @@ def silent_after(state: RunState) -> int:
     return state.last_received_at + (state.abandon_after_s or ABANDON_AFTER_S) * SECOND_US
 
 
-def run_rollup_key(state: RunState) -> tuple[Any, ...]:
-    """The one row of `run_rollups` in which a run counts."""
+def run_rollup_key(state: RunState, standing: Standing) -> tuple[Any, ...]:
+    """The one row of `run_rollups` in which a run counts. A derived failure stands for a run that has no other one."""
     latency = latency_us(state)
-    failure = state.first_failure
+    failure = state.first_failure or standing.root
     return (
         state.project,
         started_at(state) // MINUTE_US * MINUTE_US,

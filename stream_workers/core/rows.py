@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 RANK_RECORDED = 0
 RANK_STEP = 1
 RANK_RUN = 2
+RANK_DERIVED = 3
 
 
 class StepRow(NamedTuple):
@@ -43,7 +44,10 @@ class StepRow(NamedTuple):
 
 
 class FailureRow(NamedTuple):
-    """One failure. Key: the first three fields. `failure_rank` 0: recorded, 1: found in a step, 2: found in a run's end."""
+    """One failure. Key: the first three fields.
+
+    `failure_rank` 0: recorded, 1: found in a step, 2: found in a run's end, 3: derived from all steps of a run.
+    """
 
     project: str
     run_id: str
@@ -64,6 +68,8 @@ class FailureRow(NamedTuple):
     message_chars: int | None
     message_fingerprint: str | None
     seq: int
+    agent: str
+    agent_version: str
 
     @property
     def key(self) -> tuple[str, str, str]:

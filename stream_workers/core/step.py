@@ -3,9 +3,9 @@
 from agenttracer.wire.envelope import Record
 from agenttracer.wire.events import RUN_SCOPE_ID, Evidence, FailureRecorded, RunFinished, StepFinished
 from agenttracer.wire.vocabulary import StepStatus
-from stream_workers.core.failures.classify import classify
+from stream_workers.core.failures.classify import PRESENT, classify
 from stream_workers.core.failures.evidence import Facts, facts_of_end, facts_of_step
-from stream_workers.core.failures.rules import TAXONOMY_VERSION, type_of
+from stream_workers.core.failures.rules import type_of
 from stream_workers.core.histogram import latency_bucket
 from stream_workers.core.rows import RANK_RECORDED, RANK_RUN, RANK_STEP, FailureRow, StepRow
 from stream_workers.core.run import Json
@@ -53,7 +53,7 @@ def recorded_failure(event: FailureRecorded, record: Record) -> FailureRow:
         failure_type=str(event.failure_type),
         failure_code=event.failure_code,
         rule_id="recorded",
-        taxonomy_version=TAXONOMY_VERSION,
+        taxonomy_version=PRESENT.version,
         step_id=event.step_id,
         attempt=event.attempt,
         error_class=evidence.error_class,
@@ -64,6 +64,8 @@ def recorded_failure(event: FailureRecorded, record: Record) -> FailureRow:
         message_chars=event.message_chars,
         message_fingerprint=event.message_fingerprint,
         seq=event.seq,
+        agent=record.producer.agent,
+        agent_version=record.producer.agent_version,
     )
 
 
@@ -115,7 +117,7 @@ def _found(
         failure_type=str(rule.type or type_of(facts.kind)),
         failure_code=str(rule.code),
         rule_id=rule.id,
-        taxonomy_version=TAXONOMY_VERSION,
+        taxonomy_version=PRESENT.version,
         step_id=step_id,
         attempt=attempt,
         error_class=evidence.error_class,
@@ -126,4 +128,6 @@ def _found(
         message_chars=None,
         message_fingerprint=None,
         seq=event.seq,
+        agent=record.producer.agent,
+        agent_version=record.producer.agent_version,
     )

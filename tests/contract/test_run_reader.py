@@ -14,13 +14,14 @@ from query_service.postgres import SCHEMA, Postgres
 from query_service.reader import CountFilter, DetailPosition, RunFilter, RunPosition, StoreReader
 from query_service.settings import QuerySettings
 from query_service.store import PostgresReader
-from query_service.stored import AbandonedCount, Run, RunCount, StepCount
+from query_service.stored import AbandonedCount, FailureGroup, FirstFailure, Producer, Run, RunCount, StepCount
 from query_service.testing import FakeStore
 from query_service.testing_rows import (
     DEFAULT_RUN,
     NOON,
     FailureRow,
     LossRow,
+    ProducerRow,
     Row,
     RunRollupRow,
     RunRow,
@@ -70,7 +71,7 @@ async def reading(dsns: dict[str, str] | None) -> AsyncIterator[Reading]:
     await postgres.open()
 
     async def real(*rows: Row) -> StoreReader:
-        await owner.execute("TRUNCATE runs, steps, failures, declared_losses, run_rollups, step_rollups")
+        await owner.execute("TRUNCATE runs, steps, failures, run_producers, declared_losses, run_rollups, step_rollups")
         for row in rows:
             statement, values = insertion(row)
             await owner.execute(statement, *values)
@@ -105,6 +106,10 @@ async def test_run_has_all_its_columns(reading: Reading) -> None:
         failure_type="tool",
         failure_code="timeout",
         failure_id=step_id(4),
+        root_failure_type="model",
+        root_failure_code="auth",
+        root_failure_id=step_id(5),
+        shape="5b1d9c0f3a7e2468",
         parent_run_id=run_id(9),
         metadata={"channel": "chat", "retries": 2, "score": 0.5, "vip": True},
     )
@@ -122,12 +127,14 @@ async def test_run_has_all_its_columns(reading: Reading) -> None:
         failure_count=2,
         recorded_failure_count=1,
         failure=row.failure,
+        root_cause=FirstFailure(failure_type="model", failure_code="auth", failure_id=step_id(5)),
+        shape="5b1d9c0f3a7e2468",
         parent_run_id=run_id(9),
         metadata={"channel": "chat", "retries": 2, "score": 0.5, "vip": True},
         last_received_at=NOON,
         start_seen=False,
         emitted=7,
-        declared={},
+        producers=[],
     )
 
 
@@ -150,17 +157,99 @@ async def test_missing_run(reading: Reading) -> None:
             await call
 
 
-async def test_losses_add_up_by_reason(reading: Reading) -> None:
-    """Declared losses are summed over producers, and another run's are not among them."""
-    losses = [
+async def test_producers_have_an_account_each(reading: Reading) -> None:
+    """Stored numbers, gaps between them and declared losses, by producer; another run's are not among them."""
+    rows = [
+        ProducerRow(producer="p1", seen=[(0, 3), (4, 6)], emitted=7),
+        ProducerRow(producer="p3", seen=[(4, 5)]),
+        ProducerRow(run_id=run_id(1), producer="p4"),
         LossRow(producer="p1", reason="queue_full", total=2),
         LossRow(producer="p2", reason="queue_full", total=3),
         LossRow(producer="p1", reason="exit", total=1),
         LossRow(run_id=run_id(1), reason="fork", total=9),
     ]
-    store = await reading(RunRow(), *losses)
-    assert (await store.run("default", DEFAULT_RUN)).declared == {"queue_full": 5, "exit": 1}
-    assert (await store.list_runs("default", RunFilter(), after=None, limit=1))[0].declared == {"queue_full": 5, "exit": 1}
+    store = await reading(RunRow(), *rows)
+    run = await store.run("default", DEFAULT_RUN)
+    assert run.producers == [
+        Producer(producer="p1", emitted=7, stored=5, gaps=1, declared={"queue_full": 2, "exit": 1}),
+        Producer(producer="p2", emitted=None, stored=None, gaps=0, declared={"queue_full": 3}),
+        Producer(producer="p3", emitted=None, stored=1, gaps=0, declared={}),
+    ]
+    assert (await store.list_runs("default", RunFilter(), after=None, limit=1))[0].producers == run.producers
+
+
+async def test_a_derived_failure_stands_for_a_run_without_another(reading: Reading) -> None:
+    """A run that only goes in circles is known by that."""
+    root = {"root_failure_type": "orchestration", "root_failure_code": "loop_suspected", "root_failure_id": step_id(8)}
+    run = await (await reading(RunRow(**root))).run("default", DEFAULT_RUN)
+    assert (
+        run.failure
+        == run.root_cause
+        == FirstFailure(failure_type="orchestration", failure_code="loop_suspected", failure_id=step_id(8))
+    )
+
+
+async def test_failures_say_what_became_of_them(reading: Reading) -> None:
+    """Outcome, cause, fingerprint, and which of them is the run's root cause; of what was not judged nothing."""
+    rows = [
+        FailureRow(failure_id=step_id(1), outcome="fatal", fingerprint="0" * 16),
+        FailureRow(failure_id=step_id(2), outcome="recovered", caused_by=step_id(1), fingerprint="1" * 16),
+        FailureRow(failure_id=step_id(3)),
+    ]
+    root = {"root_failure_type": "tool", "root_failure_code": "timeout", "root_failure_id": step_id(1)}
+    found = await (await reading(RunRow(**root), *rows)).list_failures("default", DEFAULT_RUN, after=None, limit=9)
+    assert [(one.outcome, one.caused_by, one.fingerprint, one.is_root) for one in found] == [
+        ("fatal", None, "0" * 16, True),
+        ("recovered", step_id(1), "1" * 16, False),
+        (None, None, None, False),
+    ]
+
+
+async def test_runs_by_fingerprint_and_shape(reading: Reading) -> None:
+    """Type, code and fingerprint must meet in one failure; a silence has no fingerprint; a shape is the run's."""
+    store = await reading(
+        RunRow(run_id=run_id(1), shape="a" * 16),
+        RunRow(run_id=run_id(2), shape="b" * 16, silent_after=LONG_AGO),
+        FailureRow(run_id=run_id(1), fingerprint="0" * 16),
+        FailureRow(run_id=run_id(1), failure_id=step_id(2), failure_code="auth", fingerprint="1" * 16),
+        FailureRow(run_id=run_id(2), fingerprint="0" * 16),
+    )
+    assert await listed(store, RunFilter(fingerprint="0" * 16)) == [2, 1]
+    assert await listed(store, RunFilter(fingerprint="1" * 16)) == [1]
+    assert await listed(store, RunFilter(fingerprint="0" * 16, failure_code="auth")) == []
+    assert await listed(store, RunFilter(fingerprint="0" * 16, shape="b" * 16)) == [2]
+    assert await listed(store, RunFilter(shape="a" * 16)) == [1]
+    assert await listed(store, RunFilter(shape="c" * 16)) == []
+
+
+async def test_failures_are_grouped(reading: Reading) -> None:
+    """By fingerprint and when they occurred, the most frequent first; what was not judged is not counted."""
+    rows = [
+        FailureRow(run_id=run_id(1), fingerprint="0" * 16, outcome="recovered", error_class="E"),
+        FailureRow(run_id=run_id(1), failure_id=step_id(2), fingerprint="0" * 16, outcome="fatal", error_class="E"),
+        FailureRow(run_id=run_id(2), fingerprint="0" * 16, outcome="fatal", error_class="E", occurred_at=NOON + SECOND),
+        FailureRow(run_id=run_id(2), failure_id=step_id(3), fingerprint="1" * 16, agent="other-bot"),
+        FailureRow(run_id=run_id(3), failure_id=step_id(4)),
+        FailureRow(run_id=run_id(3), failure_id=step_id(5), fingerprint="0" * 16, occurred_at=NOON + 60 * SECOND),
+    ]
+    store = await reading(*rows)
+    window = {"since": NOON, "until": NOON + 60 * SECOND}
+    groups = (await store.counts("default", CountFilter(**window))).groups
+    assert [group.fingerprint for group in groups] == ["0" * 16, "1" * 16]
+    assert groups[0] == FailureGroup(
+        fingerprint="0" * 16,
+        agent="support-bot",
+        failure_type="tool",
+        failure_code="timeout",
+        error_class="E",
+        failures=3,
+        recovered=1,
+        runs=2,
+        last_occurred_at=NOON + SECOND,
+        last_run_id=run_id(2),
+    )
+    of_other = (await store.counts("default", CountFilter(**window, agent="other-bot"))).groups
+    assert [group.fingerprint for group in of_other] == ["1" * 16]
 
 
 async def test_runs_come_newest_first(reading: Reading) -> None:

@@ -17,6 +17,7 @@ from stream_workers.postgres import PostgresStore
 from stream_workers.store import RunStore
 from stream_workers.stored import differences, stored_tables
 from stream_workers.testing import MemoryStore
+from tests.support.limits import make_small
 from tests.support.traffic import Traffic
 
 TOPIC = Topic("t", uuid.UUID(int=7))
@@ -77,6 +78,27 @@ def test_any_delivery_ends_in_the_fold(subject: Subject, seed: int) -> None:
         for start in range(0, len(records), 7):
             await subject.store.save(TOPIC, _batch(records[start : start + 7], start=start))
         assert differences(fold(records, canonical_json), await subject.tables()) == []
+
+    _run(subject, work)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_diagnoses_at_their_limits_are_those_of_the_fold(subject: Subject, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs that go in circles, are too long and fail too often, one or two records a batch: row for row what the fold says."""
+    make_small(monkeypatch)
+    traffic = Traffic(seed + 100)
+    records = traffic.mischief(traffic.records(traffic.runs(30, steps=10), flush=3))
+
+    async def work() -> None:
+        for start in range(0, len(records), 2):
+            await subject.store.save(TOPIC, _batch(records[start : start + 2], start=start))
+        tables = await subject.tables()
+        assert differences(fold(records, canonical_json), tables) == []
+        codes = {row.failure_code for row, _ in tables.failures.values()}
+        verdicts = [verdict for _, verdict in tables.failures.values()]
+        assert "loop_suspected" in codes
+        assert {verdict.outcome for verdict in verdicts} == {None, "recovered", "fatal"}
+        assert any(verdict.caused_by for verdict in verdicts)
 
     _run(subject, work)
 

@@ -57,10 +57,17 @@ class Traffic:
                 metadata=rng.choice(({}, {"tier": "gold"})),
                 abandon_after_s=rng.choice((None, 60)),
             )
-        for _ in range(steps):
+        ids = [f"{rng.getrandbits(64) | 1:016x}" for _ in range(steps)]
+        kinds = (StepKind.TOOL,) if rng.random() < 0.4 else tuple(StepKind)  # some do one thing over and over
+        names = ("search",) if len(kinds) == 1 else ("search", "lookup_order", "answer")
+        for step_id in ids:
             seq += 1
             at += rng.randrange(50_000)
-            yield from self.step(run_id, seq, at)
+            # Some stand under another one, which may have come before, come later, stand under this one, or never come.
+            parent = rng.choice((*ids[:2], "00000000000000aa")) if rng.random() < 0.4 else None
+            parent = None if parent == step_id else parent
+            what = (StepKind.OTHER, "frame") if step_id in ids[:2] else (rng.choice(kinds), rng.choice(names))
+            yield from self.step(run_id, seq, at, step_id=step_id, parent=parent, what=what)
         if rng.random() < 0.1:
             yield RunHeartbeat(run_id=run_id, at=at)
         if rng.random() < 0.1:
@@ -70,22 +77,25 @@ class Traffic:
             evidence = rng.choice(_EVIDENCE) if status == RunEnd.FAILURE else None
             yield RunFinished(run_id=run_id, seq=seq + 1, ended_at=at + 1000, status=status, emitted=seq + 2, evidence=evidence)
 
-    def step(self, run_id: str, seq: int, at: int) -> Iterator[Event]:
+    def step(
+        self, run_id: str, seq: int, at: int, *, step_id: str, parent: str | None, what: tuple[StepKind, str]
+    ) -> Iterator[Event]:
         """One step, and with some luck a failure recorded in it."""
         rng = self.random
-        step_id = f"{rng.getrandbits(64) | 1:016x}"
-        failed = rng.random() < 0.15
+        frames = what[1] == "frame"  # what others stand under fails more often, and seldom with an error of its own
+        failed = rng.random() < (0.6 if frames else 0.25)
         yield StepFinished(
             run_id=run_id,
             seq=seq,
             step_id=step_id,
-            kind=rng.choice(list(StepKind)),
-            name=rng.choice(("search", "lookup_order", "answer")),
+            kind=what[0],
+            name=what[1],
             started_at=at,
             duration_us=rng.randrange(5_000_000),
             status=StepStatus.ERROR if failed else StepStatus.OK,
             attempt=rng.randint(1, 3),
-            evidence=rng.choice(_EVIDENCE) if failed else None,
+            parent_step_id=parent,
+            evidence=rng.choice((None, *_EVIDENCE[:2]) if frames else _EVIDENCE) if failed else None,
             metadata=rng.choice(_METADATA),
         )
         if rng.random() < 0.05:

@@ -1,10 +1,18 @@
-"""The way through the table: which rule, if any, explains these facts."""
+"""The way through a table: which rule, if any, explains these facts."""
+
+from functools import lru_cache
+from typing import Final
 
 from stream_workers.core.failures.evidence import Facts
-from stream_workers.core.failures.rules import ERROR_RULES, SILENT_RULES, Rule
+from stream_workers.core.failures.rules import Rule, Taxonomy
+from stream_workers.core.failures.v1 import V1
+
+PRESENT: Final = V1
+"""The taxonomy that is stored."""
 
 
-def classify(facts: Facts) -> Rule | None:
-    """The first rule that matches, or None when nothing failed."""
-    rules = ERROR_RULES if facts.failed else SILENT_RULES
-    return next((rule for rule in rules if rule.matches(facts)), None)
+@lru_cache(maxsize=4_096)
+def classify(facts: Facts, taxonomy: Taxonomy = PRESENT) -> Rule | None:
+    """The first rule that matches, or None when nothing failed. Agents fail in few ways, so nearly every answer is known."""
+    rules = taxonomy.failed if facts.failed else taxonomy.silent
+    return next((rule for rule in rules if rule.when.holds(facts)), None)

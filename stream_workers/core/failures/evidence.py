@@ -24,15 +24,16 @@ _NO_EVIDENCE = Evidence()
 
 def facts_of_step(event: StepFinished) -> Facts:
     """The facts of a finished step."""
-    return _facts(StepKind(event.kind), event.status == StepStatus.ERROR, event.evidence, event.metadata)
+    return facts_from(StepKind(event.kind), event.evidence, event.metadata, failed=event.status == StepStatus.ERROR)
 
 
 def facts_of_end(event: RunFinished) -> Facts:
     """The facts of a run's end. Only a failed end with evidence of its own failed here; else its steps say what failed."""
-    return _facts(None, event.status == RunEnd.FAILURE and event.evidence is not None, event.evidence, {})
+    return facts_from(None, event.evidence, {}, failed=event.status == RunEnd.FAILURE and event.evidence is not None)
 
 
-def _facts(kind: StepKind | None, failed: bool, evidence: Evidence | None, metadata: Metadata) -> Facts:  # noqa: FBT001 - a fact
+def facts_from(kind: StepKind | None, evidence: Evidence | None, metadata: Metadata, *, failed: bool) -> Facts:
+    """The facts of what happened, from wherever it is known."""
     known = evidence or _NO_EVIDENCE
     return Facts(
         kind=kind,

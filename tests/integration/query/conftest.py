@@ -27,7 +27,7 @@ def settings(migrated_dsn: dict[str, str]) -> QuerySettings:
 @pytest.fixture
 async def owner(migrated_dsn: dict[str, str]) -> AsyncIterator[asyncpg.Connection]:
     connection = await asyncpg.connect(migrated_dsn["owner"], server_settings={"search_path": SCHEMA})
-    await connection.execute("TRUNCATE runs, steps, failures, declared_losses, run_rollups, step_rollups")
+    await connection.execute("TRUNCATE runs, steps, failures, run_producers, declared_losses, run_rollups, step_rollups")
     yield connection
     await connection.close()
 

@@ -6,11 +6,11 @@ import asyncpg
 import pytest
 
 from query_service.postgres import SCHEMA, Connection, Postgres
-from query_service.testing_rows import FailureRow, LossRow, RunRollupRow, RunRow, StepRollupRow, StepRow
+from query_service.testing_rows import FailureRow, LossRow, ProducerRow, RunRollupRow, RunRow, StepRollupRow, StepRow
 
 pytestmark = pytest.mark.anyio
-KINDS = (RunRow, StepRow, FailureRow, LossRow, RunRollupRow, StepRollupRow)
-RELATIONS = ("runs", "runs_now", "steps", "failures", "declared_losses", "run_rollups", "step_rollups")
+KINDS = (RunRow, StepRow, FailureRow, ProducerRow, LossRow, RunRollupRow, StepRollupRow)
+RELATIONS = ("runs", "runs_now", "steps", "failures", "run_producers", "declared_losses", "run_rollups", "step_rollups")
 Putting = Callable[..., Awaitable[None]]
 
 

@@ -21,9 +21,10 @@ SELECT 'default', gen_random_uuid(), 0, 'agent-' || n % 50, '1', at, CASE WHEN n
 FROM (SELECT n, timestamptz '{NOON.isoformat()}' + n * interval '1 second' AS at FROM generate_series(1, 20000) AS n) AS made;
 
 INSERT INTO failures (project, run_id, failure_id, failure_rank, occurred_at, failure_type, failure_code, rule_id,
-                      taxonomy_version, seq)
+                      taxonomy_version, seq, agent, agent_version, fingerprint)
 SELECT project, run_id, '0000000000000001', 1, started_at, 'tool',
-       CASE WHEN extract(epoch FROM started_at)::bigint % 1000 = 0 THEN 'rare' ELSE 'timeout' END, 'r', 1, 1
+       CASE WHEN extract(epoch FROM started_at)::bigint % 1000 = 0 THEN 'rare' ELSE 'timeout' END, 'r', 1, 1,
+       agent, agent_version, CASE WHEN extract(epoch FROM started_at)::bigint % 1000 = 0 THEN 'rare' ELSE 'frequent' END
 FROM runs;
 
 ANALYZE runs, failures
@@ -105,7 +106,7 @@ async def filled(owner: asyncpg.Connection) -> None:
 async def test_listing_walks_an_index(postgres: Postgres, agent: str | None, after: object, index: str) -> None:
     """A page of runs is read along the index of its order, from the cursor on, without sorting or reading further."""
     place = (after, DEFAULT_RUN if after else None)
-    nodes = await plan(postgres, "list_runs", "default", agent, None, None, None, None, None, *place, 50)
+    nodes = await plan(postgres, "list_runs", "default", agent, None, None, None, None, None, *place, 50, None)
     assert index in indexes(nodes)
     scan = next(node for node in nodes if node.get("Index Name") == index)
     assert scan["Actual Rows"] == 50
@@ -115,7 +116,7 @@ async def test_listing_walks_an_index(postgres: Postgres, agent: str | None, aft
 @pytest.mark.usefixtures("filled")
 async def test_abandoned_runs_are_found_by_their_index(postgres: Postgres) -> None:
     """Open runs are few: they are found by the partial index that holds them alone."""
-    nodes = await plan(postgres, "list_runs", "default", None, None, "abandoned", None, None, None, None, None, 500)
+    nodes = await plan(postgres, "list_runs", "default", None, None, "abandoned", None, None, None, None, None, 500, None)
     assert "runs_open" in indexes(nodes)
     window = ("default", NOON, NOON + timedelta(days=1), None, None)
     assert "runs_open" in indexes(await plan(postgres, "count_abandoned", *window))
@@ -125,9 +126,18 @@ async def test_abandoned_runs_are_found_by_their_index(postgres: Postgres) -> No
 @pytest.mark.parametrize(("code", "index"), [("rare", "failures_by_code"), ("timeout", "runs_newest")])
 async def test_failures_are_looked_up_the_cheaper_way(postgres: Postgres, code: str, index: str) -> None:
     """Runs with a rare failure are found from the failures, those with a frequent one along the newest runs."""
-    nodes = await plan(postgres, "list_failed_runs", "default", *[None] * 8, 50, None, code)
+    nodes = await plan(postgres, "list_failed_runs", "default", *[None] * 8, 50, None, None, code, None)
     assert index in indexes(nodes)
     assert not [node for node in nodes if node["Node Type"] == "Seq Scan" and node["Actual Rows"] > 1_000]
+
+
+@pytest.mark.usefixtures("filled")
+async def test_failures_of_a_fingerprint_and_of_a_window_have_an_index(postgres: Postgres) -> None:
+    """A rare fingerprint leads to its runs; groups are made of the window's failures alone."""
+    nodes = await plan(postgres, "list_failed_runs", "default", *[None] * 8, 50, None, None, None, "rare")
+    assert "failures_by_fingerprint" in indexes(nodes)
+    window = ("default", NOON, NOON + timedelta(minutes=5), None, None, 100)
+    assert "failures_by_time" in indexes(await plan(postgres, "group_failures", *window))
 
 
 async def test_steps_prune_partitions(owner: asyncpg.Connection, postgres: Postgres) -> None:

@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 
 from ddl.migrate import SCHEMA
-from stream_workers.postgres import QUERIES
+from stream_workers.statements import QUERIES
 
 
 def test_every_statement_can_be_prepared(migrated_dsn: dict[str, str]) -> None:

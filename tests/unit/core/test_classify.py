@@ -2,10 +2,12 @@
 
 import pytest
 
-from agenttracer.wire.vocabulary import FailureCode, FailureType, StepKind
+from agenttracer.wire.events import Evidence, StepFinished
+from agenttracer.wire.vocabulary import FailureCode, FailureType, StepKind, StepStatus
 from stream_workers.core.failures.classify import classify
-from stream_workers.core.failures.evidence import Facts
-from stream_workers.core.failures.rules import ERROR_RULES, SILENT_RULES, type_of
+from stream_workers.core.failures.evidence import Facts, facts_of_step
+from stream_workers.core.failures.rules import type_of
+from stream_workers.core.failures.v1 import V1
 
 _NOTHING = Facts(StepKind.TOOL, True, "", "", 0, 0, "", None)  # noqa: FBT003 - a failed step
 
@@ -18,11 +20,27 @@ CASES = {
     "code.content_filtered": _NOTHING._replace(error_code="content_filter", http_status=400),
     "finish.content_filtered": _NOTHING._replace(finish_reason="safety"),
     "code.rate_limited": _NOTHING._replace(error_code="rate_limit_exceeded"),
+    "code.quota_exceeded": _NOTHING._replace(error_code="insufficient_quota", http_status=429),
     "code.auth": _NOTHING._replace(error_code="invalid_api_key"),
+    "code.timeout": _NOTHING._replace(error_code="deadline_exceeded"),
+    "code.cancelled": _NOTHING._replace(error_code="cancelled"),
+    "code.connection": _NOTHING._replace(error_code="unavailable"),
+    "code.tool_not_found": _NOTHING._replace(error_code="tool_not_found"),
+    "code.schema_invalid": _NOTHING._replace(error_code="tool_use_failed", http_status=400),
+    "code.server_error": _NOTHING._replace(error_code="overloaded_error"),
+    "code.not_found": _NOTHING._replace(error_code="model_not_found", http_status=400),
+    "code.conflict": _NOTHING._replace(error_code="40001"),
+    "code.invalid_input": _NOTHING._replace(error_code="validationexception"),
+    "class.step_limit": _NOTHING._replace(error_class="graphrecursionerror"),
+    "class.tool_not_found": _NOTHING._replace(error_class="toolnotfounderror"),
+    "class.quota_exceeded": _NOTHING._replace(error_class="budgetexceedederror"),
     "class.context_overflow": _NOTHING._replace(error_class="contextwindowexceedederror"),
     "class.content_filtered": _NOTHING._replace(error_class="contentfilterfinishreasonerror"),
     "http.timeout": _NOTHING._replace(http_status=504),
     "http.rate_limited": _NOTHING._replace(http_status=429),
+    "http.quota_exceeded": _NOTHING._replace(http_status=402),
+    "http.conflict": _NOTHING._replace(http_status=409),
+    "http.cancelled": _NOTHING._replace(http_status=499),
     "http.auth": _NOTHING._replace(http_status=401),
     "http.not_found": _NOTHING._replace(http_status=404),
     "http.too_large": _NOTHING._replace(kind=StepKind.RESPOND, http_status=413),
@@ -32,6 +50,8 @@ CASES = {
     "errno.connection": _NOTHING._replace(errno=111, error_class="oserror"),
     "errno.not_found": _NOTHING._replace(errno=2),
     "errno.auth": _NOTHING._replace(errno=13),
+    "errno.quota_exceeded": _NOTHING._replace(errno=28, error_class="oserror"),
+    "errno.conflict": _NOTHING._replace(errno=17, error_class="fileexistserror"),
     "class.timeout": _NOTHING._replace(error_class="connecttimeout"),
     "class.rate_limited": _NOTHING._replace(error_class="ratelimiterror"),
     "class.auth": _NOTHING._replace(error_class="authenticationerror"),
@@ -39,6 +59,7 @@ CASES = {
     "class.connection": _NOTHING._replace(error_class="apiconnectionerror"),
     "class.server_error": _NOTHING._replace(error_class="internalservererror"),
     "class.not_found": _NOTHING._replace(error_class="notfounderror"),
+    "class.conflict": _NOTHING._replace(error_class="integrityerror"),
     "class.invalid_input": _NOTHING._replace(error_class="badrequesterror"),
     "class.tool_input": _NOTHING._replace(error_class="valueerror"),
     "any.unhandled": _NOTHING._replace(error_class="zerodivisionerror"),
@@ -55,14 +76,91 @@ def test_evidence_finds_its_rule(rule_id: str) -> None:
 
 def test_every_rule_has_a_case() -> None:
     """No rule stands in the table untested, and ids are unique."""
-    ids = [rule.id for rule in (*SILENT_RULES, *ERROR_RULES)]
+    ids = [rule.id for rule in V1.rules]
     assert sorted(ids) == sorted(set(ids)) == sorted(CASES)
 
 
-def test_every_code_but_abandoned_can_be_found() -> None:
-    """`abandoned` is silence, which no evidence shows; all other codes have a rule."""
-    found = {rule.code for rule in (*SILENT_RULES, *ERROR_RULES)}
-    assert found == set(FailureCode) - {FailureCode.ABANDONED}
+def test_every_code_but_those_of_whole_runs_can_be_found() -> None:
+    """Silence and loops are no evidence of a step; all other codes have a rule."""
+    found = {rule.code for rule in V1.rules}
+    assert found == set(FailureCode) - {FailureCode.ABANDONED, FailureCode.LOOP_SUSPECTED}
+
+
+WELL_KNOWN = {
+    # what the clients of these services raise, as the SDK and OTLP pass it on: class, code, status
+    ("openai.RateLimitError", "rate_limit_exceeded", 429): "rate_limited",
+    ("openai.RateLimitError", "insufficient_quota", 429): "quota_exceeded",
+    ("openai.BadRequestError", "context_length_exceeded", 400): "context_overflow",
+    ("openai.BadRequestError", "content_policy_violation", 400): "content_filtered",
+    ("openai.BadRequestError", None, 400): "invalid_input",
+    ("openai.AuthenticationError", "invalid_api_key", 401): "auth",
+    ("openai.ConflictError", None, 409): "conflict",
+    ("openai.UnprocessableEntityError", None, 422): "invalid_input",
+    ("openai.InternalServerError", None, 500): "server_error",
+    ("openai.APITimeoutError", None, None): "timeout",
+    ("openai.APIConnectionError", None, None): "connection",
+    ("openai.LengthFinishReasonError", None, None): "context_overflow",
+    ("anthropic.OverloadedError", None, 529): "server_error",
+    ("anthropic.APIStatusError", None, 529): "server_error",
+    ("anthropic.RequestTooLargeError", None, 413): "context_overflow",
+    ("google.api_core.exceptions.ResourceExhausted", None, 429): "rate_limited",
+    ("google.api_core.exceptions.DeadlineExceeded", None, 504): "timeout",
+    ("google.api_core.exceptions.PermissionDenied", None, 403): "auth",
+    ("google.genai.errors.ServerError", None, 503): "server_error",
+    ("botocore.errorfactory.ThrottlingException", "ThrottlingException", 400): "rate_limited",
+    ("botocore.exceptions.ClientError", "ServiceQuotaExceededException", 400): "quota_exceeded",
+    ("botocore.exceptions.ClientError", "ModelTimeoutException", 408): "timeout",
+    ("botocore.exceptions.ClientError", "AccessDeniedException", 403): "auth",
+    ("botocore.exceptions.ClientError", "ValidationException", 400): "invalid_input",
+    ("botocore.exceptions.ReadTimeoutError", None, None): "timeout",
+    ("botocore.exceptions.EndpointConnectionError", None, None): "connection",
+    ("httpx.ConnectTimeout", None, None): "timeout",
+    ("httpx.PoolTimeout", None, None): "timeout",
+    ("httpx.ConnectError", None, None): "connection",
+    ("httpx.RemoteProtocolError", None, None): "connection",
+    ("httpx.HTTPStatusError", None, 408): "timeout",
+    ("requests.exceptions.ConnectTimeout", None, None): "timeout",
+    ("requests.exceptions.ChunkedEncodingError", None, None): "connection",
+    ("requests.exceptions.JSONDecodeError", None, None): "schema_invalid",
+    ("aiohttp.ServerTimeoutError", None, None): "timeout",
+    ("aiohttp.ClientConnectorError", None, None): "connection",
+    ("aiohttp.ServerDisconnectedError", None, None): "connection",
+    ("grpc.aio.AioRpcError", "UNAVAILABLE", None): "connection",
+    ("grpc.aio.AioRpcError", "DEADLINE_EXCEEDED", None): "timeout",
+    ("asyncpg.QueryCanceledError", "57014", None): "timeout",
+    ("pydantic_core.ValidationError", None, None): "schema_invalid",
+    ("json.decoder.JSONDecodeError", None, None): "schema_invalid",
+    ("langchain_core.exceptions.OutputParserException", None, None): "schema_invalid",
+    ("langgraph.errors.GraphRecursionError", None, None): "step_limit_exceeded",
+    ("agents.MaxTurnsExceeded", None, None): "step_limit_exceeded",
+    ("agents.ModelBehaviorError", None, None): "schema_invalid",
+    ("agents.InputGuardrailTripwireTriggered", None, None): "content_filtered",
+    ("pydantic_ai.UsageLimitExceeded", None, None): "step_limit_exceeded",
+    ("asyncio.CancelledError", None, None): "cancelled",
+    ("TimeoutError", None, None): "timeout",
+    ("ConnectionResetError", None, None): "connection",
+    ("ZeroDivisionError", None, None): "unhandled_exception",
+}
+
+
+@pytest.mark.parametrize("said", WELL_KNOWN, ids=str)
+def test_errors_of_well_known_clients(said: tuple[str, str | None, int | None]) -> None:
+    """What a model's step raised, in the clients' own words, has the code that a reader expects."""
+    error_class, error_code, http_status = said
+    step = StepFinished(
+        run_id="0198c0de-0000-7000-8000-000000000001",
+        seq=1,
+        step_id="00000000000000a1",
+        kind=StepKind.RESPOND,
+        name="answer",
+        started_at=1_790_000_000_000_000,
+        duration_us=1,
+        status=StepStatus.ERROR,
+        evidence=Evidence(error_class=error_class, error_code=error_code, http_status=http_status),
+    )
+    rule = classify(facts_of_step(step))
+    assert rule is not None
+    assert rule.code == WELL_KNOWN[said]
 
 
 def test_a_step_that_went_well_has_no_failure() -> None:

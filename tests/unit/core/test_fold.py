@@ -3,6 +3,7 @@
 import itertools
 import random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ from stream_workers.core.assemble import assemble
 from stream_workers.core.fold import fold
 from stream_workers.decode import canonical_json
 from stream_workers.testing import MemoryStore
+from tests.support.limits import make_small
 from tests.support.traffic import Traffic
 
 _TOPIC = Topic("t", __import__("uuid").UUID(int=1))
@@ -35,6 +37,23 @@ def test_batches_in_any_order_with_repeats_give_the_fold(seed: int, shuffle: ran
         batch, delivered = delivered[:size], delivered[size:]
         store._write(assemble(batch, canonical_json))
     assert store.tables() == fold(records, canonical_json)
+
+
+@settings(max_examples=2_000, deadline=None)
+@given(seed=st.integers(0, 2**32), shuffle=st.randoms(use_true_random=False), cuts=st.lists(st.integers(1, 5), max_size=12))
+def test_diagnoses_at_their_limits_are_those_of_the_fold(seed: int, shuffle: random.Random, cuts: list[int]) -> None:
+    """Runs that go in circles, are too long and fail too often: what is skipped between batches never changes a diagnosis."""
+    records = _records(seed, runs=1, steps=12)
+    delivered = [*records, *shuffle.sample(records, len(records) // 3)]
+    shuffle.shuffle(delivered)
+    with pytest.MonkeyPatch.context() as patch:
+        make_small(patch)
+        store = MemoryStore()
+        while delivered:
+            size = cuts.pop() if cuts else 1
+            batch, delivered = delivered[:size], delivered[size:]
+            store._write(assemble(batch, canonical_json))
+        assert store.tables() == fold(records, canonical_json)
 
 
 def test_every_order_of_six_records_gives_the_same_tables() -> None:

@@ -30,7 +30,7 @@ def _failures(*events: object) -> list[tuple[str, str, str, int]]:
     producer = Producer(id="p", agent="a", agent_version="1")
     records = [Record(v="1.0", project="default", producer=producer, received_at=AT, events=(event,)) for event in events]
     found = fold(records, canonical_json).failures.values()
-    return [(row.failure_id, row.failure_type, row.failure_code, row.failure_rank) for row in found]
+    return [(row.failure_id, row.failure_type, row.failure_code, row.failure_rank) for row, _ in found]
 
 
 _RECORDED = FailureRecorded(

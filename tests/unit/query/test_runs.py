@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from query_service.testing import FakeStore
-from query_service.testing_rows import DEFAULT_RUN, NOON, FailureRow, LossRow, RunRow, StepRow
+from query_service.testing_rows import DEFAULT_RUN, NOON, FailureRow, LossRow, ProducerRow, RunRow, StepRow
 
 pytestmark = pytest.mark.anyio
 LONG_AGO = NOON - timedelta(days=30)
@@ -42,8 +42,13 @@ async def test_run_as_json(client: httpx.AsyncClient, store: FakeStore) -> None:
             failure_type="tool",
             failure_code="timeout",
             failure_id="00f067aa0ba902b7",
+            root_failure_type="tool",
+            root_failure_code="timeout",
+            root_failure_id="00f067aa0ba902b7",
+            shape="5b1d9c0f3a7e2468",
             metadata={"channel": "chat", "n": 1, "f": 0.5, "b": True},
         ),
+        ProducerRow(seen=[(0, 4), (5, 9)], emitted=9),
         LossRow(reason="queue_full", total=1),
     ]
     assert await ok(client, RUN) == {
@@ -58,10 +63,28 @@ async def test_run_as_json(client: httpx.AsyncClient, store: FakeStore) -> None:
         "error_step_count": 2,
         "failure_count": 2,
         "failure": {"failure_type": "tool", "failure_code": "timeout", "failure_id": "00f067aa0ba902b7"},
+        "root_cause": {"failure_type": "tool", "failure_code": "timeout", "failure_id": "00f067aa0ba902b7"},
+        "shape": "5b1d9c0f3a7e2468",
         "parent_run_id": None,
         "metadata": {"channel": "chat", "n": 1, "f": 0.5, "b": True},
         "last_received_at": "2026-01-31T12:00:00Z",
-        "completeness": {"state": "lost", "lost_events": 1, "stored_events": 8, "declared": {"queue_full": 1}},
+        "completeness": {
+            "state": "lost",
+            "lost_events": 1,
+            "stored_events": 8,
+            "declared": {"queue_full": 1},
+            "producers": [
+                {
+                    "producer": "p1",
+                    "state": "lost",
+                    "lost_events": 1,
+                    "stored_events": 8,
+                    "declared": {"queue_full": 1},
+                    "unexplained_events": 0,
+                    "gaps": 1,
+                }
+            ],
+        },
     }
 
 
@@ -102,6 +125,8 @@ async def test_trace_id_finds_its_run(client: httpx.AsyncClient, store: FakeStor
         ({"failure_type": "tool"}, [2]),
         ({"failure_code": "timeout"}, [3, 2]),
         ({"failure_code": "abandoned"}, [5]),
+        ({"failure_fingerprint": "a" * 16}, [3]),
+        ({"shape": "b" * 16}, [1]),
         ({"failure_type": "orchestration", "failure_code": "abandoned"}, [5]),
         ({"since": "2026-01-31T12:00:03Z"}, [5, 4, 3]),
         ({"since": "2026-01-31T13:00:03+01:00"}, [5, 4, 3]),
@@ -128,14 +153,14 @@ async def test_filters(client: httpx.AsyncClient, store: FakeStore, params: dict
         return {"end_status": status, "ended_at": NOON + number * SECOND + timedelta(milliseconds=number)}
 
     store.rows += [
-        RunRow(**named(1, "a", "1"), **ended(1, "success")),
+        RunRow(**named(1, "a", "1"), **ended(1, "success"), shape="b" * 16),
         RunRow(**named(2, "a", "2"), **ended(2, "partial")),
         RunRow(**named(3, "b", "2"), **ended(3, "failure")),
         RunRow(**named(4, "b", "3")),
         RunRow(**named(5, "c", "3"), silent_after=LONG_AGO),
         RunRow(run_id=run_id(6), project="other"),
         FailureRow(run_id=run_id(2), failure_type="tool", failure_code="timeout"),
-        FailureRow(run_id=run_id(3), failure_type="model", failure_code="timeout"),
+        FailureRow(run_id=run_id(3), failure_type="model", failure_code="timeout", fingerprint="a" * 16),
     ]
     runs = (await ok(client, "/v1/runs", params))["runs"]
     assert [UUID(run["run_id"]).int - DEFAULT_RUN.int for run in runs] == numbers
@@ -238,12 +263,23 @@ async def test_details_page_without_gap_or_double(client: httpx.AsyncClient, sto
         assert joined == whole
 
 
-@pytest.mark.parametrize(("rank", "source"), [(0, "recorded"), (1, "step"), (2, "run_end")])
+@pytest.mark.parametrize(("rank", "source"), [(0, "recorded"), (1, "step"), (2, "run_end"), (3, "run_steps")])
 async def test_failures_as_json(client: httpx.AsyncClient, store: FakeStore, rank: int, source: str) -> None:
     """A failure's JSON says where it comes from, which rule of which taxonomy named it, and all its evidence."""
     store.rows += [
-        RunRow(),
-        FailureRow(failure_rank=rank, step_id="1" * 16, attempt=3, errno=110, retry_after_s=5, message_chars=40, http_status=429),
+        RunRow(root_failure_type="tool", root_failure_code="timeout", root_failure_id="0" * 15 + "1"),
+        FailureRow(
+            failure_rank=rank,
+            step_id="1" * 16,
+            attempt=3,
+            errno=110,
+            retry_after_s=5,
+            message_chars=40,
+            http_status=429,
+            outcome="recovered",
+            caused_by="2" * 16,
+            fingerprint="3" * 16,
+        ),
     ]
     [failure] = (await ok(client, f"{RUN}/failures"))["failures"]
     assert failure == {
@@ -263,4 +299,8 @@ async def test_failures_as_json(client: httpx.AsyncClient, store: FakeStore, ran
         "retry_after_s": 5,
         "message_chars": 40,
         "message_fingerprint": None,
+        "outcome": "recovered",
+        "is_root_cause": True,
+        "caused_by": "2" * 16,
+        "fingerprint": "3" * 16,
     }

@@ -8,7 +8,7 @@ import pytest
 
 from query_service.stats import whole_minutes
 from query_service.testing import FakeStore
-from query_service.testing_rows import NOON, RunRollupRow, RunRow, StepRollupRow
+from query_service.testing_rows import DEFAULT_RUN, NOON, FailureRow, RunRollupRow, RunRow, StepRollupRow
 
 pytestmark = pytest.mark.anyio
 MINUTE = timedelta(minutes=1)
@@ -28,6 +28,7 @@ async def test_empty_window(client: httpx.AsyncClient) -> None:
         "window": {"since": "2026-01-31T11:00:00Z", "until": "2026-01-31T12:00:00Z"},
         "agents": [],
         "steps": [],
+        "failure_groups": [],
     }
 
 
@@ -147,3 +148,27 @@ async def test_filters(client: httpx.AsyncClient, store: FakeStore) -> None:
     answer = await stats(client, since="2026-01-31T11:00:00Z", until="2026-01-31T11:59:00Z")
     assert answer["agents"] == answer["steps"] == []
     assert len((await stats(client, since="2026-01-31T11:59:59Z"))["agents"]) == 4
+
+
+async def test_failure_groups_as_json(client: httpx.AsyncClient, store: FakeStore) -> None:
+    """Failures of one fingerprint are one line, with how many were got over and the newest run to look at."""
+    at = NOON - timedelta(minutes=5)
+    store.rows += [
+        FailureRow(failure_id="1" * 16, occurred_at=at, fingerprint="a" * 16, outcome="recovered", error_class="ReadTimeout"),
+        FailureRow(failure_id="2" * 16, occurred_at=at, fingerprint="a" * 16, outcome="fatal", error_class="ReadTimeout"),
+        FailureRow(failure_id="3" * 16, occurred_at=NOON - timedelta(hours=2), fingerprint="b" * 16),
+    ]
+    assert (await stats(client))["failure_groups"] == [
+        {
+            "fingerprint": "a" * 16,
+            "agent_id": "support-bot",
+            "failure_type": "tool",
+            "failure_code": "timeout",
+            "error_class": "ReadTimeout",
+            "failures": 2,
+            "recovered": 1,
+            "runs": 1,
+            "last_occurred_at": "2026-01-31T11:55:00Z",
+            "last_run_id": str(DEFAULT_RUN),
+        }
+    ]
