@@ -5,8 +5,8 @@ import pytest
 from stream_workers import diagnosing, postgres, testing
 from stream_workers.core import diagnosis, fold, loop, tree, watch
 
-REPEATS_MAX = 3
-STEPS_MAX = 12
+REPEATS_MAX = 6
+STEPS_MAX = 16
 FAILURES_MAX = 5
 
 

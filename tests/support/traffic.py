@@ -38,6 +38,7 @@ class Traffic:
     def __init__(self, seed: int, *, base_us: int = BASE_US) -> None:
         self.random = random.Random(seed)
         self.base_us = base_us
+        self.failing = 0.25
 
     def runs(self, count: int, *, steps: int = 10) -> list[list[Event]]:
         """So many runs, each a list of its events in order."""
@@ -58,6 +59,7 @@ class Traffic:
                 abandon_after_s=rng.choice((None, 60)),
             )
         ids = [f"{rng.getrandbits(64) | 1:016x}" for _ in range(steps)]
+        self.failing = rng.choice((0.0, 0.1, 0.25))
         kinds = (StepKind.TOOL,) if rng.random() < 0.4 else tuple(StepKind)  # some do one thing over and over
         names = ("search",) if len(kinds) == 1 else ("search", "lookup_order", "answer")
         for step_id in ids:
@@ -83,7 +85,7 @@ class Traffic:
         """One step, and with some luck a failure recorded in it."""
         rng = self.random
         frames = what[1] == "frame"  # what others stand under fails more often, and seldom with an error of its own
-        failed = rng.random() < (0.6 if frames else 0.25)
+        failed = rng.random() < (0.6 if frames and self.failing else self.failing)
         yield StepFinished(
             run_id=run_id,
             seq=seq,

@@ -2,12 +2,14 @@
 
 import itertools
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agenttracer.wire.envelope import Record
+from agenttracer.wire.events import RunFinished
 from stream_workers.batch import Batch, Coverage, Topic
 from stream_workers.core.assemble import assemble
 from stream_workers.core.fold import fold
@@ -17,6 +19,12 @@ from tests.support.limits import make_small
 from tests.support.traffic import Traffic
 
 _TOPIC = Topic("t", __import__("uuid").UUID(int=1))
+
+
+def _open(records: list[Record]) -> list[Record]:
+    """Without ends: a run that ended is diagnosed with each event, so that nothing is skipped."""
+    kept = [replace(record, events=tuple(e for e in record.events if e.type != RunFinished.type)) for record in records]
+    return [record for record in kept if record.events]
 
 
 def _records(seed: int, *, runs: int = 2, steps: int = 3) -> list[Record]:
@@ -43,7 +51,7 @@ def test_batches_in_any_order_with_repeats_give_the_fold(seed: int, shuffle: ran
 @given(seed=st.integers(0, 2**32), shuffle=st.randoms(use_true_random=False), cuts=st.lists(st.integers(1, 5), max_size=12))
 def test_diagnoses_at_their_limits_are_those_of_the_fold(seed: int, shuffle: random.Random, cuts: list[int]) -> None:
     """Runs that go in circles, are too long and fail too often: what is skipped between batches never changes a diagnosis."""
-    records = _records(seed, runs=1, steps=12)
+    records = _open(_records(seed, runs=1, steps=12)) if seed % 4 else _records(seed, runs=1, steps=12)
     delivered = [*records, *shuffle.sample(records, len(records) // 3)]
     shuffle.shuffle(delivered)
     with pytest.MonkeyPatch.context() as patch:
@@ -86,6 +94,4 @@ def test_a_repeated_batch_changes_nothing() -> None:
 
 
 def _contradicted(traffic: Traffic):  # noqa: ANN202 - a test's own closure
-    from dataclasses import replace
-
     return lambda record: replace(record, events=tuple(map(traffic._contradict, record.events)))
