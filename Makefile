@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: data-dictionary fuzz help bench-sdk setup demo up down status test check format schema settings-page bench-worker lock clean
+.PHONY: data-dictionary fuzz help bench-sdk setup demo up down status test check format schema settings-page bench-worker bench-gateway lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ test: $(STAMP) ## everything, on real Kafka and PostgreSQL (TEST_STACK=local or 
 
 bench-worker: $(STAMP) ## one worker beside the ceiling that the database sets (build/bench-worker.json; some minutes)
 	@$(BIN)/python -m tests.benchmarks.bench_worker
+
+bench-gateway: $(STAMP) ## one gateway beside the ceiling, a bare producer of the same records (build/bench-gateway.json; some minutes)
+	@$(BIN)/python -m tests.benchmarks.bench_gateway
 
 format: $(STAMP) ## let ruff format and fix the tree
 	@$(BIN)/ruff format .

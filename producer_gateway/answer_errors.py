@@ -39,12 +39,13 @@ class ErrorAnswers:
 
     def install(self, app: FastAPI) -> None:
         """Make `app` answer every error through these handlers."""
-        app.add_exception_handler(GatewayError, self._gateway)
+        app.add_exception_handler(GatewayError, self.refusal)
         app.add_exception_handler(HTTPException, self._http)
         app.add_exception_handler(RequestValidationError, self._validation)
         app.add_exception_handler(Exception, self._unexpected)
 
-    async def _gateway(self, request: Request, error: Exception) -> Response:
+    async def refusal(self, request: Request, error: Exception) -> Response:
+        """The answer to a GatewayError."""
         assert isinstance(error, GatewayError)
         self._metrics.requests_refused.labels(error.error_code).inc()
         headers = dict(error.headers)

@@ -8,6 +8,7 @@ from functools import partial
 from fastapi import FastAPI
 
 from producer_gateway.answer_errors import ErrorAnswers
+from producer_gateway.hot_lane import HotLane, hot_endpoints
 from producer_gateway.metrics import Metrics
 from producer_gateway.openapi import describe
 from producer_gateway.otlp.route import otlp_router
@@ -65,13 +66,17 @@ def create_app(
         # A redirect would repeat the address that was asked for, query string included.
         redirect_slashes=False,
     )
-    ErrorAnswers(retry_after_s=settings.retry_after_s, metrics=metrics).install(app)
+    answers = ErrorAnswers(retry_after_s=settings.retry_after_s, metrics=metrics)
+    answers.install(app)
     metrics.keys_age_seconds.set_function(keys.age_s)
     access = Access(keys, scope=Scope.INGEST, anonymous_project=settings.anonymous_project)
     ingest = Ingest(settings, record_log, access=access, metrics=metrics, clock_us=clock_us)
-    app.include_router(ingest_router(ingest))
-    app.include_router(otlp_router(ingest))
+    ingest_routers = ingest_router(ingest), otlp_router(ingest)
+    for router in ingest_routers:
+        app.include_router(router)  # and no dependencies here: the hot lane sees those of routers and routes alone
     app.include_router(health_router(readiness=readiness, registry=metrics.registry))
+    # First, so that whatever is added later stands before it.
+    app.add_middleware(HotLane, endpoints=hot_endpoints(ingest_routers), answer=answers.refusal)
     anonymous = settings.anonymous_project is not None
     app.openapi = partial(describe, app, anonymous=anonymous)  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
     return app

@@ -2,8 +2,8 @@
 
 Found by reading aiokafka 0.14.0 (tests/contract/test_record_log_internals.py pins what is relied on):
 
-- With idempotence a sent batch never expires, `send` waits for metadata and for room in the partition's batch, `flush` and `stop`
-  wait for all of it: each may last for ever, so each runs under a timeout of ours.
+- With idempotence a sent batch never expires, `send_batch` waits for metadata and for the partition's earlier batch, `flush` and
+  `stop` wait for all of it: each may last for ever, so each runs under a timeout of ours.
 - A batch that fails has used up its sequence numbers: the partition then answers OUT_OF_ORDER_SEQUENCE to all that follow. So
   any error that is not retried inside the client ends this producer (`broken`), and somebody builds another.
 - `stop` waits for a task that cancelling it does not end, so its steps are taken one by one here.
@@ -25,7 +25,9 @@ from aiokafka.errors import (
 )
 
 from producer_gateway.errors import LogUnavailableError
+from producer_gateway.lane import Lane, Outcome
 from producer_gateway.metrics import Metrics
+from producer_gateway.partition import partition_of
 from producer_gateway.progress import Progress
 from producer_gateway.record_log import Message
 from producer_gateway.settings import GatewaySettings
@@ -33,7 +35,6 @@ from servicekit.logs import error_class
 
 _TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError)
 _NEVER_QUEUED: Final = (KafkaTimeoutError, UnknownTopicOrPartitionError)
-_OVERHEAD_BYTES: Final = 64 * 1024  # key, headers and framing, which the client counts towards its own limit
 _LET_GO_S: Final = 1.0
 
 
@@ -44,6 +45,8 @@ class BoundedProducer:
         self._producer = producer
         self._topic = settings.topic
         self._record_max_bytes = settings.record_max_bytes
+        self._linger_s = settings.linger_ms / 1_000
+        self._lanes: dict[int, Lane] = {}
         self._metrics = metrics
         self._loop = asyncio.get_running_loop()
         self.progress = Progress(now=self._loop.time())
@@ -60,9 +63,7 @@ class BoundedProducer:
             acks="all",
             enable_idempotence=True,
             compression_type="zstd",
-            linger_ms=settings.linger_ms,
             max_batch_size=settings.batch_max_bytes,
-            max_request_size=settings.record_max_bytes + _OVERHEAD_BYTES,
             request_timeout_ms=int(1_000 * timeout_s),
             **settings.kafka_security.aiokafka_arguments(),
         )
@@ -79,14 +80,14 @@ class BoundedProducer:
         """As RecordLog.append."""
         since = self._loop.time()
         refused = {at for at, each in enumerate(messages) if len(each.value) > self._record_max_bytes}
-        futures: dict[asyncio.Future[Any], int] = {}
+        outcomes: dict[Outcome, list[int]] = {}
         token = object()
         self.progress.begin(token, since=since)
         try:
             async with asyncio.timeout(timeout_s):
-                await self._send(messages, refused, futures)
-                if futures:
-                    await asyncio.wait(futures)
+                await self._put(messages, refused, outcomes)
+                if outcomes:
+                    await asyncio.wait(outcomes)
         except TimeoutError:
             self.progress.failed(since=since)
             raise LogUnavailableError from None
@@ -95,37 +96,44 @@ class BoundedProducer:
             raise LogUnavailableError from None
         finally:
             self.progress.end(token)
-            self._follow(futures, since=since)
-        return frozenset(refused | self._refused(futures))
+        return frozenset(refused | self._refused(outcomes))
 
-    async def _send(self, messages: Sequence[Message], refused: set[int], futures: dict[asyncio.Future[Any], int]) -> None:
+    async def _put(self, messages: Sequence[Message], refused: set[int], outcomes: dict[Outcome, list[int]]) -> None:
+        partitions = len(await self._producer.partitions_for(self._topic))
         for at, message in enumerate(messages):
-            if at not in refused:
-                futures[await self._producer.send(self._topic, message.value, message.key)] = at
+            if at in refused:
+                continue
+            lane = self._lane(partition_of(message.key, partitions))
+            while (outcome := lane.put(message)) is None:
+                await lane.room()
+            outcomes.setdefault(outcome, []).append(at)
 
-    def _follow(self, futures: dict[asyncio.Future[Any], int], *, since: float) -> None:
-        """Note what came of each record so far, and keep an eye on those without outcome."""
-        for future in futures:
-            if future.done():
-                self._came(future)
-            else:
-                self.progress.begin(future, since=since)
-                future.add_done_callback(self._came)
+    def _lane(self, partition: int) -> Lane:
+        lane = self._lanes.get(partition)
+        if lane is None:
+            lane = Lane(self._producer, topic=self._topic, partition=partition, linger_s=self._linger_s, watch=self._watch)
+            self._lanes[partition] = lane
+        return lane
 
-    def _came(self, future: asyncio.Future[Any]) -> None:
-        self.progress.end(future)
-        error = _error(future)
+    def _watch(self, outcome: Outcome) -> None:
+        """Keep an eye on a batch, whoever waits for it and for how long."""
+        self.progress.begin(outcome, since=self._loop.time())
+        outcome.add_done_callback(self._came)
+
+    def _came(self, outcome: Outcome) -> None:
+        self.progress.end(outcome)
+        error = outcome.exception()
         if error is None:
             self.progress.acked(now=self._loop.time())
         else:
             self._note(error)
 
-    def _refused(self, futures: dict[asyncio.Future[Any], int]) -> set[int]:
+    def _refused(self, outcomes: dict[Outcome, list[int]]) -> set[int]:
         """Positions that can never be appended. Raises LogUnavailableError when anything else failed."""
-        errors = [(at, error) for future, at in futures.items() if (error := _error(future)) is not None]
+        errors = [(positions, error) for outcome, positions in outcomes.items() if (error := outcome.exception()) is not None]
         if any(not isinstance(error, _TOO_LARGE) for _, error in errors):
             raise LogUnavailableError
-        return {at for at, _ in errors}
+        return {at for positions, _ in errors for at in positions}
 
     def _note(self, error: BaseException) -> None:
         self._metrics.produce_errors.labels(error_class(error)).inc()
@@ -146,10 +154,15 @@ class BoundedProducer:
 
     async def close(self, *, timeout_s: float) -> None:
         """Let what was sent arrive for `timeout_s`, then let go of it. Never raises, ends within `timeout_s` and 2 s."""
-        await _bounded(self._producer.flush(), timeout_s)
+        await _bounded(self._flush(), timeout_s)
+        for lane in self._lanes.values():
+            lane.close()
         await _bounded(self._producer._sender.close(), _LET_GO_S)  # noqa: SLF001 - what `stop` does, without its waits
         await _bounded(self._producer.client.close(), _LET_GO_S)
         self._producer._closed = True  # noqa: SLF001 - as `stop` marks it; else it complains when it is collected
+
+    async def _flush(self) -> None:
+        await asyncio.gather(*(lane.empty() for lane in self._lanes.values()))
 
 
 async def _bounded(ending: Awaitable[None], timeout_s: float) -> None:
@@ -157,7 +170,3 @@ async def _bounded(ending: Awaitable[None], timeout_s: float) -> None:
     with suppress(Exception):
         async with asyncio.timeout(timeout_s):
             await ending
-
-
-def _error(future: asyncio.Future[Any]) -> BaseException | None:
-    return asyncio.CancelledError() if future.cancelled() else future.exception()

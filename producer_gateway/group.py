@@ -1,9 +1,9 @@
 """Events to records: one record per run and request, in order, split where one would grow too large. No I/O, no clock."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from agenttracer.wire.envelope import VERSION, Producer, Record
+from agenttracer.wire.envelope import VERSION, Producer
 from agenttracer.wire.events import Event
 from agenttracer.wire.topics import record_key
 from producer_gateway.record_log import Message
@@ -27,27 +27,39 @@ class Envelope(NamedTuple):
 
 def group(events: Sequence[Event], *, envelope: Envelope, record_max_bytes: int) -> list[Group]:
     """The records of one request, runs in order of appearance."""
-    runs: dict[str, list[int]] = {}
-    for position, event in enumerate(events):
-        runs.setdefault(event.run_id, []).append(position)
+    encode = codec.record_encoder(
+        v=VERSION, project=envelope.project, producer=envelope.producer, received_at=envelope.received_at
+    )
     grouped: list[Group] = []
-    for run_id, positions in runs.items():
+    for run_id, (positions, members) in _by_run(events).items():
         key = record_key(envelope.project, run_id)
-        grouped.extend(_encode(events, positions, key=key, envelope=envelope, record_max_bytes=record_max_bytes))
+        grouped.extend(_encode(members, positions, key=key, encode=encode, record_max_bytes=record_max_bytes))
     return grouped
 
 
+def _by_run(events: Sequence[Event]) -> dict[str, tuple[list[int], list[Event]]]:
+    """Positions and events of each run. Events of a run mostly come one after another."""
+    runs: dict[str, tuple[list[int], list[Event]]] = {}
+    last = None
+    for position, event in enumerate(events):
+        run_id = event.run_id
+        if run_id != last:
+            last = run_id
+            positions, members = runs.setdefault(run_id, ([], []))
+        positions.append(position)
+        members.append(event)
+    return runs
+
+
 def _encode(
-    events: Sequence[Event], positions: Sequence[int], *, key: bytes, envelope: Envelope, record_max_bytes: int
+    events: Sequence[Event],
+    positions: Sequence[int],
+    *,
+    key: bytes,
+    encode: Callable[[Sequence[Event]], bytes],
+    record_max_bytes: int,
 ) -> Iterator[Group]:
-    record = Record(
-        v=VERSION,
-        project=envelope.project,
-        producer=envelope.producer,
-        received_at=envelope.received_at,
-        events=[events[position] for position in positions],
-    )
-    value = codec.encode_record(record)
+    value = encode(events)
     if len(value) <= record_max_bytes:
         yield Group(positions, Message(key, value))
         return
@@ -55,5 +67,5 @@ def _encode(
         yield Group(positions, None)
         return
     middle = len(positions) // 2
-    for half in (positions[:middle], positions[middle:]):
-        yield from _encode(events, half, key=key, envelope=envelope, record_max_bytes=record_max_bytes)
+    for half in (slice(middle), slice(middle, None)):
+        yield from _encode(events[half], positions[half], key=key, encode=encode, record_max_bytes=record_max_bytes)

@@ -49,5 +49,7 @@ class Metrics:
         self.in_flight_requests = Gauge(Metric.IN_FLIGHT_REQUESTS, "Requests received and not yet answered.", registry=registry)
         self.in_flight_bytes = Gauge(Metric.IN_FLIGHT_BYTES, "Bodies held, as received and inflated.", registry=registry)
         self.keys_age_seconds = Gauge(Metric.KEYS_AGE_SECONDS, "Since API keys were last read.", registry=registry)
-        self.produce_errors = Counter(Metric.PRODUCE_ERRORS, "Records that failed.", ["error_class"], registry=registry)
+        self.produce_errors = Counter(
+            Metric.PRODUCE_ERRORS, "Batches of records that failed.", ["error_class"], registry=registry
+        )
         self.producers_replaced = Counter(Metric.PRODUCERS_REPLACED, "Producers given up.", ["reason"], registry=registry)

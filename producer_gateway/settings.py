@@ -73,7 +73,7 @@ class GatewaySettings(BaseSettings):
     """A run's events are split into records no larger than this, uncompressed: fits Kafka's default limit (1 MiB) however
     badly it compresses. The largest single event takes about 6 KiB."""
     batch_max_bytes: Annotated[int, Field(gt=0)] = 512 * _KIB
-    """What is sent to a partition at once. Bounds the client's memory at two batches a partition."""
+    """What is sent to a partition at once. Bounds memory at two batches a partition: filling, and on its way."""
     linger_ms: Annotated[int, Field(ge=0, le=1_000)] = 5
     """Wait for company: a few ms make batches of many requests and do not show in the time to ack."""
     unready_after_s: Annotated[float, Field(gt=0)] = 3.0

@@ -50,22 +50,25 @@ def parse(data: bytes | bytearray | memoryview) -> object:
 
 def encode_record(record: Record) -> bytes:
     """The value of one Kafka message, without absent members. Takes events of either form."""
-    return _ENCODER.encode(_plain(record))
+    encode = record_encoder(v=record.v, project=record.project, producer=record.producer, received_at=record.received_at)
+    return encode(record.events)
+
+
+def record_encoder(*, v: str, project: str, producer: Producer, received_at: int) -> Callable[[Sequence[wire.Event]], bytes]:
+    """`encode_record` for many records that have all but their events in common: that part is encoded once."""
+    members = {"v": v, "project": project, "producer": _as_struct(producer), "received_at": received_at}
+    head = _ENCODER.encode(members)[:-1] + b',"events":'
+
+    def encode(events: Sequence[wire.Event]) -> bytes:
+        structs = [event if type(event) in _FITS else _as_struct(event) for event in events]
+        return b"".join((head, _ENCODER.encode(structs), b"}"))
+
+    return encode
 
 
 def struct_of(kind: type) -> Any:  # noqa: ANN401 - made at run time
     """The class of this codec's own form of a contract class: what to build where building the dataclass costs too much."""
     return _STRUCTS[kind]
-
-
-def _plain(record: Record) -> dict[str, object]:
-    return {
-        "v": record.v,
-        "project": record.project,
-        "producer": _as_struct(record.producer),
-        "received_at": record.received_at,
-        "events": [_as_struct(event) for event in record.events],
-    }
 
 
 def _as_struct(item: Any) -> Any:  # noqa: ANN401 - a contract object in either form
@@ -178,10 +181,15 @@ def _checks(target: Any) -> tuple[tuple[str, bool, _Check], ...]:  # noqa: ANN40
 
 
 def _compiled(target: Any) -> _Check:  # noqa: ANN401 - a contract class
-    """One function that applies every check of a class: a loop over a table costs more than the checks do."""
-    checks = _checks(target)
+    """One function that applies every check of a class but `run_id`'s: a loop over a table costs more than the checks do."""
+    checks = [each for each in _checks(target) if each[0] != "run_id"]
     terms = [
-        f"(e.{name} is None or c{i}(e.{name}))" if absent else f"c{i}(e.{name})" for i, (name, absent, _) in enumerate(checks)
+        f"(e.{name} is None or c{i}(e.{name}))"
+        if absent
+        else f"(not e.{name} or c{i}(e.{name}))"
+        if check is _metadata_fits
+        else f"c{i}(e.{name})"
+        for i, (name, absent, check) in enumerate(checks)
     ]
     source = f"lambda e: {' and '.join(terms) or 'True'}"
     return cast("_Check", eval(source, {f"c{i}": check for i, (_, _, check) in enumerate(checks)}))  # noqa: S307 - our own field names
@@ -190,11 +198,27 @@ def _compiled(target: Any) -> _Check:  # noqa: ANN401 - a contract class
 def _metadata_fits(metadata: dict[str, object]) -> bool:
     # msgspec has checked int64 and finiteness; what is left are keys, labels and how many there are.
     for key, value in metadata.items():
-        if not form.is_metadata_key(key):
-            return False
-        if isinstance(value, str) and (not form.is_name(value) or form.names_content(key)):
+        about = _known_keys.get(key) or _about(key)
+        if about is _NO_KEY or (value.__class__ is str and (about is _CONTENT or not form.is_name(value))):
             return False
     return len(metadata) <= wire.METADATA_MAX_KEYS
+
+
+_NO_KEY: Final = "no key"
+_CONTENT: Final = "takes no labels"
+_ANY: Final = "takes all"
+_KNOWN_KEYS_MAX: Final = 4_096
+_known_keys: Final[dict[str, str]] = {}
+
+
+def _about(key: str) -> str:
+    """What may stand under a key, remembered where the key has its form: one look-up instead of two checks."""
+    if not form.is_metadata_key(key):
+        return _NO_KEY
+    if len(_known_keys) >= _KNOWN_KEYS_MAX:
+        _known_keys.clear()
+    _known_keys[key] = _CONTENT if form.names_content(key) else _ANY
+    return _known_keys[key]
 
 
 _evidence_fits: Final = _compiled(wire.Evidence)
@@ -203,8 +227,16 @@ _FITS: Final[dict[Any, _Check]] = {_STRUCTS[kind]: _compiled(kind) for kind in w
 _project_fits: Final = cast("Any", wire.Name).__metadata__[0].check
 
 
-def _events_fit(events: Sequence[object]) -> bool:
-    return all(_FITS[type(event)](event) for event in events)
+def _events_fit(events: Sequence[Any]) -> bool:
+    run_id = None
+    for event in events:
+        if event.run_id != run_id:
+            run_id = event.run_id
+            if not form.is_run_id(run_id):
+                return False
+        if not _FITS[type(event)](event):
+            return False
+    return True
 
 
 def _batch_fits(batch: Any) -> bool:  # noqa: ANN401 - made at run time

@@ -102,13 +102,14 @@ def decode(body: bytes, *, spans_max: int) -> Decoded:
 def _span(span: _JsonSpan, decoded: Decoded) -> Span:
     failed = span.status is not None and span.status.code in {_STATUS_ERROR, "STATUS_CODE_ERROR"}
     said: dict[str, object] = {}
+    found: dict[str, object] = {}
     attributes = span.attributes or ()
     decoded.announce_attributes(len(attributes))
     for attribute in attributes:
         if attribute.key in ROWS:
             said[attribute.key] = _value(attribute.value)
         else:
-            decoded.leave_out(attribute.key, said)
+            decoded.leave_out(attribute.key, found)
     return Span(
         _id(span.trace_id),
         _id(span.span_id),
@@ -119,7 +120,7 @@ def _span(span: _JsonSpan, decoded: Decoded) -> Span:
         _integer(span.end_time_unix_nano) or 0,
         failed,
         _exception_type(span.events or [], decoded) if failed else None,
-        said,
+        said | found,
     )
 
 

@@ -1,16 +1,21 @@
 """OTLP protobuf bytes to spans. Values of attributes that the table does not name are never taken out of the message."""
 
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, Final
 
+from producer_gateway.otlp import attribute
 from producer_gateway.otlp.errors import NotProtobufError
-from producer_gateway.otlp.span import ITEMS_MAX, Decoded, Said, Span
-from producer_gateway.otlp.table import RESOURCE_ROWS, ROWS
+from producer_gateway.otlp.kind import OPERATIONS
+from producer_gateway.otlp.messages import Request
+from producer_gateway.otlp.span import Decoded, Placed, Said, Span
+from producer_gateway.otlp.table import DOCUMENTS, RESOURCE_ROWS, ROWS
 
 # Imported by name: protobuf makes its classes at run time, and stubs for them would be one more dependency.
-_trace_service: Final[Any] = import_module("opentelemetry.proto.collector.trace.v1.trace_service_pb2")
-_protobuf_errors: Final[Any] = import_module("google.protobuf.message")
-_SCALARS: Final = frozenset({"string_value", "int_value", "double_value", "bool_value"})
+_KeyValue: Final[Any] = import_module("opentelemetry.proto.common.v1.common_pb2").KeyValue
+_Event: Final[Any] = import_module("opentelemetry.proto.trace.v1.trace_pb2").Span.Event
+_Status: Final[Any] = import_module("opentelemetry.proto.trace.v1.trace_pb2").Status
+_DecodeError: Final[Any] = import_module("google.protobuf.message").DecodeError
 _STATUS_ERROR: Final = 2
 _EVENTS_MAX: Final = 128
 """Span events that are looked at, from the last one: OpenTelemetry's default limit is 128 as well."""
@@ -19,12 +24,14 @@ _EVENTS_MAX: Final = 128
 def decode(body: bytes, *, spans_max: int) -> Decoded:
     """Raises NotProtobufError, BodyTooLargeError."""
     try:
-        request = _trace_service.ExportTraceServiceRequest.FromString(body)
-    except _protobuf_errors.DecodeError:
+        return _decode(Request.FromString(body), Decoded(spans_max))
+    except _DecodeError:
         raise NotProtobufError from None
-    decoded = Decoded(spans_max)
+
+
+def _decode(request: Any, decoded: Decoded) -> Decoded:  # noqa: ANN401 - protobuf's class has no type
     for resource_spans in request.resource_spans:
-        part = decoded.part(_resource(resource_spans.resource, decoded))
+        part = decoded.part(_resource(resource_spans.resource.attributes, decoded))
         for scope_spans in resource_spans.scope_spans:
             decoded.announce_spans(len(scope_spans.spans))
             part.spans.extend([_span(span, decoded) for span in scope_spans.spans])
@@ -32,47 +39,71 @@ def decode(body: bytes, *, spans_max: int) -> Decoded:
 
 
 def _span(span: Any, decoded: Decoded) -> Span:  # noqa: ANN401 - protobuf's class has no type
-    failed = span.HasField("status") and span.status.code == _STATUS_ERROR
-    said: dict[str, object] = {}
-    attributes = span.attributes
+    attributes = span.attributes[:]  # at once: one by one they cost twice as much
     decoded.announce_attributes(len(attributes))
-    for attribute in attributes:
-        name = attribute.key
-        if name in ROWS:
-            said[name] = _value(attribute.value)
-        else:
-            decoded.leave_out(name, said)
+    placed = _placed(attributes, decoded)
+    status = span.status
+    failed = bool(status) and _Status.FromString(status).code == _STATUS_ERROR
     return Span(
         span.trace_id,
         span.span_id,
         span.parent_span_id,
         span.flags,
-        span.name,
+        "" if placed.marks.get("@operation") in OPERATIONS else span.name,  # which says nothing beside it
         span.start_time_unix_nano,
         span.end_time_unix_nano,
         failed,
         _exception_type(span.events, decoded) if failed else None,
-        said,
+        None,
+        placed,
     )
 
 
-def _resource(resource: Any, decoded: Decoded) -> Said:  # noqa: ANN401 - protobuf's class has no type
-    decoded.announce_attributes(len(resource.attributes))
-    return {each.key: _value(each.value) for each in resource.attributes if each.key in RESOURCE_ROWS}
+def _placed(attributes: Sequence[bytes], decoded: Decoded) -> Placed:
+    """What `step.place` makes of a span's attributes, here from their bytes."""
+    marks: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
+    ranks: dict[str, int] = {}
+    found: dict[str, object] = {}
+    for raw in attributes:
+        place = _remembered(raw)
+        if place is None:
+            name_class = _unplaced(raw[2 : 2 + raw[1]]) if len(raw) > 1 else None
+            if name_class is not None:
+                decoded.left_out[name_class] += 1
+                continue
+            place = attribute.read(raw, found, decoded)
+            if place is None:
+                continue
+        target, rank, value, is_mark = place
+        if rank and ranks.get(target, rank) < rank:
+            continue
+        ranks[target] = rank
+        if is_mark:
+            marks[target] = value
+        else:
+            metadata[target] = value
+    if found:
+        row = ROWS[DOCUMENTS]
+        if ranks.get(row.target, row.rank) >= row.rank:
+            metadata[row.target] = row.read(found[DOCUMENTS])
+    return Placed(marks, metadata)
 
 
-def _value(value: Any) -> object:  # noqa: ANN401 - protobuf's class has no type
-    member = value.WhichOneof("value")
-    if member in _SCALARS:
-        return getattr(value, member)
-    if member == "array_value":
-        return tuple([each.string_value for each in value.array_value.values[:ITEMS_MAX]])
-    return None
+_remembered: Final = attribute.remembered.get
+_unplaced: Final = attribute.unplaced.get
 
 
-def _exception_type(events: Any, decoded: Decoded) -> str | None:  # noqa: ANN401 - protobuf's class has no type
+def _resource(attributes: Any, decoded: Decoded) -> Said:  # noqa: ANN401 - as above
+    decoded.announce_attributes(len(attributes))
+    pairs = [_KeyValue.FromString(raw) for raw in attributes]
+    return {each.key: attribute.any_value(each.value) for each in pairs if each.key in RESOURCE_ROWS}
+
+
+def _exception_type(events: Any, decoded: Decoded) -> str | None:  # noqa: ANN401 - as above
     """Of the last exception: earlier ones were handled."""
-    for event in reversed(events[-_EVENTS_MAX:]):
+    for raw in reversed(events[-_EVENTS_MAX:]):
+        event = _Event.FromString(raw)
         if event.name == "exception":
             decoded.announce_attributes(len(event.attributes))
             return next((each.value.string_value for each in event.attributes if each.key == "exception.type"), None)

@@ -4,9 +4,11 @@ Whatever is not here is `other`: agents, workflows, chains, tasks, embeddings, g
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Final, NamedTuple
 
 from agenttracer.wire.vocabulary import StepKind
+from producer_gateway.otlp.span import Placed
 
 
 class Known(NamedTuple):
@@ -81,20 +83,26 @@ SPAN_NAME_ENDS: Final[Mapping[str, Known]] = {
 _SPAN_NAME_MAX: Final = 256
 
 
-def known_as(placed: Mapping[str, object], span_name: str) -> Known:
-    """What the span says it is. `placed` are its attributes by target; the span's name is compared and forgotten."""
+def known_as(placed: Placed, span_name: str) -> Known:
+    """What the span says it is, by its attributes; its name is compared and forgotten."""
+    marks = placed.marks
     for target, words in _SIGNALS:
-        said = placed.get(target)
-        if said is not None and (known := words.get(said)) is not None:  # type: ignore[call-overload]  # `word` read it: a str
-            return _decided(known, placed)
-    found = _by_span_name(span_name) or PROTOCOLS.get(str(placed.get("@protocol")))
-    return UNKNOWN if found is None else _decided(found, placed)
+        said = marks.get(target)
+        if said is not None and (known := words.get(said)) is not None:
+            return _decided(known, placed.metadata)
+    found = _by_span_name(span_name) or PROTOCOLS.get(str(marks.get("@protocol")))
+    return UNKNOWN if found is None else _decided(found, placed.metadata)
 
 
-def _decided(known: Known, placed: Mapping[str, object]) -> Known:
-    if known.kind is StepKind.RESPOND and placed.get("finish_reason") in _TOOL_CALLS:
-        return Known(StepKind.PLAN, known.word)
+def _decided(known: Known, metadata: Mapping[str, object]) -> Known:
+    if known.kind is StepKind.RESPOND and metadata.get("finish_reason") in _TOOL_CALLS:
+        return _plan(known.word)
     return known
+
+
+@cache
+def _plan(word: str) -> Known:
+    return Known(StepKind.PLAN, word)
 
 
 def _by_span_name(name: str) -> Known | None:

@@ -7,7 +7,9 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, cast
+from typing import Any, Final, cast
+
+import msgspec
 
 from producer_gateway.errors import BodyTooLargeError
 from producer_gateway.otlp.table import DOCUMENTS
@@ -24,6 +26,8 @@ CLASSES: Final = frozenset(
 )
 """First segments of well-known attribute names; every other name counts as `other`."""
 OTHER_CLASS: Final = "other"
+NUMBERED_CLASS: Final = "retrieval"
+"""Whose names are read further: they number documents."""
 _DOCUMENT: Final = re.compile(r"retrieval\.documents\.([0-9]{1,6})\.")
 _ENVELOPES_FACTOR: Final = 3
 """A resource and a scope for each span is the most that makes sense."""
@@ -33,7 +37,15 @@ ITEMS_MAX: Final = 16
 """Items of an array attribute that are looked at."""
 
 
-class Span(NamedTuple):
+class Placed(msgspec.Struct, gc=False):
+    """Attributes by target, in the form that their rows ask for."""
+
+    marks: dict[str, Any]
+    """Those of targets with a leading `@`."""
+    metadata: dict[str, Any]
+
+
+class Span(msgspec.Struct, gc=False):
     """One span. Ids are bytes of any length, times are nanoseconds of any size: nothing has been checked yet."""
 
     trace_id: bytes
@@ -46,7 +58,9 @@ class Span(NamedTuple):
     end_ns: int
     failed: bool
     exception_type: str | None
-    said: Said
+    said: Said | None
+    """None where decoding has placed the attributes already."""
+    placed: Placed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +78,8 @@ class Decoded:
     spans_max: int
     parts: list[Part] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
+    """Values that decoding placed and that did not fit, by rule."""
     spans: int = 0
     seen: int = 0
     attributes: int = 0
@@ -94,9 +110,11 @@ class Decoded:
         if self.attributes > ATTRIBUTES_PER_SPAN * self.spans_max:
             raise BodyTooLargeError(code="too_many_attributes")
 
-    def leave_out(self, name: str, said: dict[str, object]) -> None:
-        """An attribute that is not in the table. A document's leaves its number behind, as what was found so far."""
+    def leave_out(self, name: str, found: dict[str, object]) -> str:
+        """The class of an attribute that is not in the table. A document's leaves its number behind, as what was found."""
         segment = name.partition(".")[0]
-        self.left_out[segment if segment in CLASSES else OTHER_CLASS] += 1
-        if segment == "retrieval" and (numbered := _DOCUMENT.match(name)) is not None:
-            said[DOCUMENTS] = max(int(numbered[1]) + 1, cast("int", said.get(DOCUMENTS, 0)))
+        name_class = segment if segment in CLASSES else OTHER_CLASS
+        self.left_out[name_class] += 1
+        if segment == NUMBERED_CLASS and (numbered := _DOCUMENT.match(name)) is not None:
+            found[DOCUMENTS] = max(int(numbered[1]) + 1, cast("int", found.get(DOCUMENTS, 0)))
+        return name_class

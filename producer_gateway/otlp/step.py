@@ -2,14 +2,17 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, cast
+from functools import lru_cache
+from typing import Any, Final, cast
+
+import msgspec
 
 from agenttracer.wire.errors import ContractError
 from agenttracer.wire.events import DURATION_MAX_US, TIME_MAX_US, TIME_MIN_US, Evidence, Metadata
 from agenttracer.wire.vocabulary import StepKind
 from producer_gateway.otlp.kind import Known, known_as
-from producer_gateway.otlp.span import Said, Span
-from producer_gateway.otlp.table import ROWS, Row, label, status
+from producer_gateway.otlp.span import Placed, Said, Span
+from producer_gateway.otlp.table import NAMES, ROWS, Row, label, status
 from servicekit import codec
 
 _EVIDENCE: Final[Any] = codec.struct_of(Evidence)
@@ -21,7 +24,7 @@ _PARENT_IS_REMOTE: Final = 0x300
 """OTLP's flags: it is known whether the parent is remote, and it is."""
 
 
-class Step(NamedTuple):
+class Step(msgspec.Struct, gc=False):
     """A span as the contract can say it. Times are microseconds."""
 
     run_id: str
@@ -47,26 +50,38 @@ def read(span: Span, dropped: Counter[str]) -> Step:
     """Raises ContractError when the span's ids or times cannot be stored."""
     parent = _parent(span)
     started_at, duration_us = _times(span, dropped)
-    placed = place(span.said, ROWS, dropped)
+    placed = _split(place(span.said or {}, ROWS, dropped)) if span.placed is None else span.placed
     known = known_as(placed, span.name)
-    trace = span.trace_id.hex()
+    marks = placed.marks
+    failed = span.failed
     return Step(
-        f"{trace[:8]}-{trace[8:12]}-{trace[12:16]}-{trace[16:20]}-{trace[20:]}",
+        _run_id(span.trace_id),
         span.span_id.hex(),
         parent,
         parent is None or span.flags & _PARENT_IS_REMOTE == _PARENT_IS_REMOTE,
         parent is not None or known.kind is not StepKind.OTHER,
         known.kind,
-        _name(known, placed),
+        _name(known, marks),
         started_at,
         duration_us,
-        span.failed,
-        _evidence(placed, span.exception_type, dropped) if span.failed else None,
-        cast("int", placed.get("@attempt", 0)) + 1,
-        {target: value for target, value in placed.items() if target[0] != "@"},
-        placed.get("@agent"),
-        placed.get("@agent_version"),
+        failed,
+        _evidence(placed, span.exception_type, dropped) if failed else None,
+        marks.get("@attempt", 0) + 1,
+        placed.metadata,
+        marks.get("@agent"),
+        marks.get("@agent_version"),
     )
+
+
+def _split(placed: dict[str, Any]) -> Placed:
+    marks = {target: value for target, value in placed.items() if target[0] == "@"}
+    return Placed(marks, {target: value for target, value in placed.items() if target not in marks})
+
+
+@lru_cache(maxsize=4_096)
+def _run_id(trace_id: bytes) -> str:
+    digits = trace_id.hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def place(said: Said, rows: Mapping[str, Row], dropped: Counter[str]) -> dict[str, Any]:
@@ -75,20 +90,16 @@ def place(said: Said, rows: Mapping[str, Row], dropped: Counter[str]) -> dict[st
     ranks: dict[str, int] = {}
     for name, raw in said.items():
         target, rank, fit = rows[name]
-        if target in ranks and ranks[target] < rank:
-            continue
         value = fit(raw)
         if value is None:
             dropped["metadata_value"] += 1
             continue
-        if target in _NAMES and value != raw:
+        if target in NAMES and value != raw:
             dropped["name"] += 1
-        placed[target] = value
-        ranks[target] = rank
+        if ranks.get(target, rank) >= rank:
+            placed[target] = value
+            ranks[target] = rank
     return placed
-
-
-_NAMES: Final = frozenset({"@agent", "@agent_version", "@tool"})
 
 
 def _parent(span: Span) -> str | None:
@@ -117,13 +128,13 @@ def _times(span: Span, dropped: Counter[str]) -> tuple[int, int]:
     return started_at, ended_at - started_at
 
 
-def _name(known: Known, placed: Mapping[str, Any]) -> str:
+def _name(known: Known, marks: Mapping[str, str]) -> str:
     """What the developer named, else the word for what is done: a span's own name may hold anything."""
     if known.kind is StepKind.TOOL:
-        return cast("str", placed.get("@tool") or placed.get("@entity") or known.word)
+        return marks.get("@tool") or marks.get("@entity") or known.word
     if known.word in _FRAMES:
-        return cast("str", placed.get("@agent") or placed.get("@entity") or known.word)
-    return cast("str", placed.get("@entity") or known.word)
+        return marks.get("@agent") or marks.get("@entity") or known.word
+    return marks.get("@entity") or known.word
 
 
 _FRAMES: Final = frozenset({"invoke_agent", "create_agent", "agent"})
@@ -139,17 +150,17 @@ def _class_name(exception_type: str | None) -> str | None:
 _CLASS_MAX: Final = 256
 
 
-def _evidence(placed: Mapping[str, Any], exception_type: str | None, dropped: Counter[str]) -> Evidence | None:
+def _evidence(placed: Placed, exception_type: str | None, dropped: Counter[str]) -> Evidence | None:
     """The exception's class, else `error.type` where that is one; codes are lower case, statuses digits."""
-    said = label(placed.get("@error_type"))
+    said = label(placed.marks.get("@error_type"))
     error_class = _class_name(exception_type)
     if exception_type is not None and error_class is None:
         dropped["name"] += 1
     code = said if said is not None and said.islower() else None
     if said is not None and code is None and not said.isdigit():
         error_class = error_class or said
-    code = code or placed.get("@error_code")
-    http_status = placed.get("http_status") or status(said)
+    code = code or placed.marks.get("@error_code")
+    http_status = placed.metadata.get("http_status") or status(said)
     if error_class is None and code is None and http_status is None:
         return None
     return cast("Evidence", _EVIDENCE(error_class=error_class, error_code=code, http_status=http_status))

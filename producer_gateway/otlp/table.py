@@ -184,5 +184,7 @@ def _rows(table: tuple[tuple[str, Read, tuple[str, ...]], ...]) -> Mapping[str, 
     return {name: Row(target, rank, read) for target, read, names in table for rank, name in enumerate(names)}
 
 
+NAMES: Final = frozenset({"@agent", "@agent_version", "@tool"})
+"""Targets whose values are counted when they were changed to fit."""
 ROWS: Final = _rows(TABLE)
 RESOURCE_ROWS: Final = _rows(RESOURCE_TABLE)

@@ -13,7 +13,9 @@
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar, cast
+
+import msgspec
 
 from agenttracer.wire.envelope import Producer
 from agenttracer.wire.errors import ContractError
@@ -35,7 +37,7 @@ _NO_SERVICE: Final = "unknown_service"
 _K = TypeVar("_K", bound=Hashable)
 
 
-class _Placed(NamedTuple):
+class _Placed(msgspec.Struct, gc=False):
     """A step, its span's place in the request, and which resource it is of."""
 
     at: int
@@ -54,17 +56,21 @@ class Traces:
 
 def to_events(decoded: Decoded) -> Traces:
     """The events of a request's spans. Never fails: a span that the contract has no place for is a rejection."""
-    dropped: Counter[str] = Counter()
+    dropped = decoded.dropped.copy()
     rejected: list[Rejection] = []
     placed = list(_steps(decoded, dropped, rejected))
     services = [_service(place(part.resource, RESOURCE_ROWS, dropped)) for part in decoded.parts]
     causes = _causes(placed)
     events: dict[Producer, tuple[list[Event], list[int]]] = {}
-    for each, producer in zip(placed, _producers(placed, services), strict=True):
-        made, indices = events.setdefault(producer, ([], []))
-        before = len(made)
-        made.extend(_events(each.step, causes.get(_key(each.step))))
-        indices.extend([each.at] * (len(made) - before))
+    for each, (made, indices) in zip(placed, _lots(placed, services, events), strict=True):
+        step = each.step
+        if step.opens_run:
+            found = _run_events(step, causes.get(_key(step)) if step.failed else None)
+            made.extend(found)
+            indices.extend([each.at] * len(found))
+        else:
+            made.append(_step_event(step, causes.get(_key(step)) if step.failed else None))
+            indices.append(each.at)
     checked = [Checked(producer=producer, events=made, indices=indices) for producer, (made, indices) in events.items()]
     return Traces(checked, rejected, dropped)
 
@@ -80,12 +86,10 @@ def _steps(decoded: Decoded, dropped: Counter[str], rejected: list[Rejection]) -
             index += 1
 
 
-def _events(step: Step, cause: str | None) -> Iterator[Event]:
-    if step.opens_run:
-        about = {} if step.is_step else step.metadata
-        yield _STARTED(run_id=step.run_id, seq=0, started_at=step.started_at, metadata=about)
-    if step.is_step:
-        yield _STEP(
+def _step_event(step: Step, cause: str | None) -> Event:
+    return cast(
+        "Event",
+        _STEP(
             run_id=step.run_id,
             seq=0,
             step_id=step.step_id,
@@ -99,17 +103,24 @@ def _events(step: Step, cause: str | None) -> Iterator[Event]:
             evidence=step.evidence,
             cause_step_id=cause,
             metadata=step.metadata,
-        )
-    if step.opens_run:
-        yield _FINISHED(
-            run_id=step.run_id,
-            seq=0,
-            ended_at=step.started_at + step.duration_us,
-            status=RunEnd.FAILURE if step.failed else RunEnd.SUCCESS,
-            emitted=0,
-            evidence=step.evidence,
-            cause_step_id=cause or (step.step_id if step.failed and step.is_step else None),
-        )
+        ),
+    )
+
+
+def _run_events(step: Step, cause: str | None) -> list[Event]:
+    """Of a span that opens a run: start, the step if it is one, end."""
+    finished = _FINISHED(
+        run_id=step.run_id,
+        seq=0,
+        ended_at=step.started_at + step.duration_us,
+        status=RunEnd.FAILURE if step.failed else RunEnd.SUCCESS,
+        emitted=0,
+        evidence=step.evidence,
+        cause_step_id=cause or (step.step_id if step.failed and step.is_step else None),
+    )
+    about = {} if step.is_step else step.metadata
+    started = _STARTED(run_id=step.run_id, seq=0, started_at=step.started_at, metadata=about)
+    return [started, *([_step_event(step, cause)] if step.is_step else []), finished]
 
 
 # --- who ran -------------------------------------------------------------------------------------------------------------
@@ -122,25 +133,55 @@ def _service(said: Mapping[str, Any]) -> Producer:
     )
 
 
-def _producers(placed: Sequence[_Placed], services: Sequence[Producer]) -> Iterator[Producer]:
-    """Of each step: the nearest agent at or above it within its resource, else the resource's service."""
-    if not any(each.step.agent for each in placed):
-        yield from (services[each.part] for each in placed)
-        return
-    known = {(each.part, each.step.run_id, each.step.step_id): each for each in placed}
-    above = {
-        key: (each.part, each.step.run_id, each.step.parent_step_id) for key, each in known.items() if each.step.agent is None
-    }
-    tops = _ends({key: parent for key, parent in above.items() if parent in known})
+_Lot = tuple[list[Event], list[int]]
+_Step = tuple[int, str, str]
+"""Resource, run and step: what identifies a step here."""
+
+
+def _lots(placed: Sequence[_Placed], services: Sequence[Producer], lots: dict[Producer, _Lot]) -> Iterator[_Lot]:
+    """For each step its producer's lot, made where there is none: of the nearest agent above it, else of the service."""
+    known: dict[tuple[int, str | None, str | None], _Lot] = {}
+    agents = _nearest_agents(placed)
+    for each, agent in zip(placed, agents, strict=True):
+        said = (each.part, None, None) if agent is None else (each.part, agent.agent, agent.agent_version)
+        lot = known.get(said)
+        if lot is None:
+            service = services[each.part]
+            lot = known[said] = lots.setdefault(service if agent is None else _agent(agent, service), ([], []))
+        yield lot
+
+
+def _nearest_agents(placed: Sequence[_Placed]) -> Sequence[Step | None]:
+    """Of each step: itself or the nearest step above it, within its resource, that names an agent."""
+    named = {(each.part, each.step.run_id, each.step.step_id): each.step for each in placed if each.step.agent is not None}
+    if not named:
+        return [None] * len(placed)
+    ids = {each.step.step_id for each in placed}
+    if len(ids) < len(placed):
+        return _climb(placed)
+    found: list[Step | None] = []
     for each in placed:
-        key = (each.part, each.step.run_id, each.step.step_id)
-        yield _agent(known[tops.get(key, key)].step, services[each.part])
+        step = each.step
+        agent = step if step.agent is not None else named.get((each.part, step.run_id, step.parent_step_id or ""))
+        if agent is None and step.parent_step_id in ids:
+            return _climb(placed)
+        found.append(agent)
+    return found
+
+
+def _climb(placed: Sequence[_Placed]) -> Sequence[Step | None]:
+    """As `_nearest_agents`, by way of any number of steps. Of several with the same ids the last speaks for all."""
+    keys: list[_Step] = [(each.part, each.step.run_id, each.step.step_id) for each in placed]
+    known = dict(zip(keys, (each.step for each in placed), strict=True))
+    above = {key: (key[0], key[1], step.parent_step_id or "") for key, step in known.items() if step.agent is None}
+    tops = _ends({key: parent for key, parent in above.items() if parent in known})
+    agents = [known[tops.get(key, key)] for key in keys]
+    return [None if step.agent is None else step for step in agents]
 
 
 def _agent(step: Step, service: Producer) -> Producer:
-    if step.agent is None:
-        return service
-    return Producer(id=service.id, agent=step.agent, agent_version=step.agent_version or service.agent_version, sdk=service.sdk)
+    agent_version = step.agent_version or service.agent_version
+    return Producer(id=service.id, agent=step.agent or service.agent, agent_version=agent_version, sdk=service.sdk)
 
 
 # --- where an error came from --------------------------------------------------------------------------------------------

@@ -34,22 +34,51 @@ class Client:
     close = fetch_all_metadata = staticmethod(never)
 
 
-class FakeKafka:
-    """As aiokafka's producer: `outcomes` are given to records as they are sent, None leaves one without."""
+class FakeBatch:
+    """As aiokafka's builder: takes so many records, none once it is closed."""
 
-    def __init__(self, *outcomes: object) -> None:
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.records: list[bytes] = []
+        self.closed = False
+
+    def append(self, *, timestamp: None, key: bytes, value: bytes) -> object:
+        if self.closed or len(self.records) == self.room:
+            return None
+        self.records.append(value)
+        return object()
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class FakeKafka:
+    """As aiokafka's producer: `outcomes` are given to batches as they are sent, None leaves one without."""
+
+    def __init__(self, *outcomes: object, room: int = 100) -> None:
         self.outcomes = list(outcomes)
         self.futures = []
+        self.room = room
+        self.sent: list[tuple[int, list[bytes]]] = []
         self.client = self._sender = Client()
         self.flush = never
 
-    async def send(self, _topic: str, _value: bytes, _key: bytes) -> "asyncio.Future[object]":
+    async def partitions_for(self, _topic: str) -> set[int]:
+        """Three; A and B go to different ones."""
+        return {0, 1, 2}
+
+    def create_batch(self) -> FakeBatch:
+        return FakeBatch(self.room)
+
+    async def send_batch(self, batch: FakeBatch, _topic: str, *, partition: int) -> "asyncio.Future[object]":
         """As aiokafka's."""
+        assert batch.closed, "else records would join it after it was counted"
         outcome = self.outcomes.pop(0)
         if outcome is never:
             await never()
         if isinstance(outcome, type):
             raise outcome
+        self.sent.append((partition, batch.records))
         future = asyncio.get_running_loop().create_future()
         self.futures.append(future)
         if isinstance(outcome, Exception):
@@ -59,9 +88,15 @@ class FakeKafka:
         return future
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - what other tasks bring about sets no event for us
+            await asyncio.sleep(0)
+
+
 @pytest.fixture
 def producer(metrics: Metrics) -> MakeProducer:
-    return lambda kafka: BoundedProducer(kafka, GatewaySettings(), metrics)
+    return lambda kafka: BoundedProducer(kafka, GatewaySettings(linger_ms=1), metrics)
 
 
 async def test_all_acknowledged(producer: MakeProducer) -> None:
@@ -77,12 +112,11 @@ async def test_no_outcome(producer: MakeProducer) -> None:
     kafka = FakeKafka("ok", None)
     bounded = producer(kafka)
     with pytest.raises(LogUnavailableError):
-        await bounded.append([A, B], timeout_s=0.01)
+        await bounded.append([A, B], timeout_s=0.1)
     assert bounded.progress.age(now=1e9) > 0
     assert not kafka.futures[1].cancelled()
     kafka.futures[1].set_result("late")
-    await asyncio.sleep(0)
-    assert bounded.progress.age(now=1e9) == 0
+    await until(lambda: bounded.progress.age(now=1e9) == 0)
     assert bounded.progress.silence(now=1e9) == 0
 
 
@@ -90,7 +124,7 @@ async def test_send_hangs(producer: MakeProducer) -> None:
     """A client that waits for metadata or for room does not hold the caller beyond its timeout."""
     bounded = producer(FakeKafka(never))
     with pytest.raises(LogUnavailableError):
-        await bounded.append([A], timeout_s=0.01)
+        await bounded.append([A], timeout_s=0.1)
     assert bounded.progress.silence(now=1e9) > 0
 
 
@@ -110,10 +144,9 @@ async def test_failed_late(producer: MakeProducer) -> None:
     kafka = FakeKafka(None)
     bounded = producer(kafka)
     with pytest.raises(LogUnavailableError):
-        await bounded.append([A], timeout_s=0.01)
+        await bounded.append([A], timeout_s=0.1)
     kafka.futures[0].set_exception(OutOfOrderSequenceNumber())
-    await asyncio.sleep(0)
-    assert bounded.broken.is_set()
+    await until(bounded.broken.is_set)
 
 
 async def test_no_room(producer: MakeProducer) -> None:
@@ -147,7 +180,7 @@ async def test_close_hangs(producer: MakeProducer, monkeypatch: pytest.MonkeyPat
     """Closing ends although nothing in the client does, and marks it as closed."""
     monkeypatch.setattr("producer_gateway.bounded_producer._LET_GO_S", 0.01)
     kafka = FakeKafka()
-    await producer(kafka).close(timeout_s=0.01)
+    await producer(kafka).close(timeout_s=0.1)
     assert kafka._closed
 
 
@@ -155,7 +188,7 @@ async def test_failed_beside_no_outcome(producer: MakeProducer) -> None:
     """A failure breaks the producer also when the deadline passes over another record without outcome."""
     bounded = producer(FakeKafka(OutOfOrderSequenceNumber(), None))
     with pytest.raises(LogUnavailableError):
-        await bounded.append([A, B], timeout_s=0.01)
+        await bounded.append([A, B], timeout_s=0.1)
     assert bounded.broken.is_set()
 
 
@@ -165,3 +198,39 @@ async def test_client_fails_with_anything(producer: MakeProducer) -> None:
     with pytest.raises(LogUnavailableError):
         await bounded.append([A], timeout_s=1)
     assert bounded.broken.is_set()
+
+
+async def test_records_of_many_share_a_batch(producer: MakeProducer) -> None:
+    """Records of several callers for one partition leave together, in the order in which they came."""
+    kafka = FakeKafka("ok")
+    bounded = producer(kafka)
+    many = [Message(b"a", str(at).encode()) for at in range(6)]
+    await asyncio.gather(*(bounded.append(many[at : at + 2], timeout_s=1) for at in (0, 2, 4)))
+    ((_, records),) = kafka.sent
+    assert records == [each.value for each in many]
+
+
+async def test_full_batches(producer: MakeProducer) -> None:
+    """A batch that is full leaves at once; what comes after it waits its turn, and all of it keeps its order."""
+    kafka = FakeKafka(*["ok"] * 5, room=2)
+    await producer(kafka).append([Message(b"a", str(at).encode()) for at in range(9)], timeout_s=1)
+    assert [records for _, records in kafka.sent] == [[b"0", b"1"], [b"2", b"3"], [b"4", b"5"], [b"6", b"7"], [b"8"]]
+
+
+async def test_no_room_in_the_client(producer: MakeProducer) -> None:
+    """While the client takes no batch, one more gathers, and whoever comes then waits no longer than asked."""
+    kafka = FakeKafka(never, room=1)
+    bounded = producer(kafka)
+    with pytest.raises(LogUnavailableError):
+        await bounded.append([Message(b"a", b"1")] * 3, timeout_s=0.1)
+    assert len(kafka.sent) == 0
+
+
+async def test_close_gives_up_what_has_not_left(producer: MakeProducer) -> None:
+    """Who waits for a record that will not leave any more hears of it when the producer closes, not at the deadline."""
+    bounded = producer(FakeKafka(never))
+    waiting = asyncio.create_task(bounded.append([A], timeout_s=60))
+    await asyncio.sleep(0)
+    await bounded.close(timeout_s=0.01)
+    with pytest.raises(LogUnavailableError):
+        await waiting

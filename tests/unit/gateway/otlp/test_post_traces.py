@@ -199,7 +199,7 @@ async def test_unavailable(gateway: Gateway, log: MemoryRecordLog, fault: str) -
 
 async def test_an_unexpected_error_in_the_requests_encoding(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """Even a bug of ours is answered as a Status."""
-    monkeypatch.setattr(codec, "encode_record", None)
+    monkeypatch.setattr(codec, "record_encoder", None)
     answer = await _post(client, make.protobuf(make.request(*TRACE)))
     assert (answer.status_code, Status.FromString(answer.content).code) == (500, 13)
 

@@ -195,3 +195,9 @@ def test_json_and_table_speak_of_the_same_values() -> None:
     body = json.loads(make.as_json(make.span(said={"gen_ai.usage.input_tokens": 7})))
     body["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["attributes"][0]["value"] = {"intValue": 7}
     assert decode(json.dumps(body).encode(), spans_max=1).parts[0].spans[0].said == {"gen_ai.usage.input_tokens": 7}
+
+
+def test_what_stands_for_documents_does_not_confuse_their_count() -> None:
+    """An attribute with the name that stands for the numbered ones changes nothing beside them, whatever it holds."""
+    said = {table.DOCUMENTS: "free text", f"{table.DOCUMENTS}.1.document.id": "x"}
+    assert step(said)[0].metadata == step(dict(reversed(said.items())))[0].metadata == {"result_count": 2}

@@ -1,0 +1,109 @@
+"""One partition's way into Kafka: records of all requests gather in a batch, and whole batches go to the client.
+
+The client's own `send` makes a coroutine, a future and a hash in Python for every record, which costs more than all else that
+it does. Here a record costs one call into the client's compiled batch builder, and who waits, waits for batches. Batches leave
+one at a time, as they do in the client, each closed before the client has it: so order is kept, and the busier Kafka is the
+larger they grow. Only the client's public parts are used; deadlines are the caller's.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from producer_gateway.record_log import Message
+
+Outcome = asyncio.Future[None]
+"""Done when the batch is acknowledged; its exception says why it is not."""
+_Batch = tuple[Any, Outcome]
+
+
+class Lane:
+    """Holds at most one batch that fills and one on its way: while that is not acknowledged, company gathers for the next."""
+
+    def __init__(
+        self,
+        producer: Any,  # noqa: ANN401 - aiokafka is untyped
+        *,
+        topic: str,
+        partition: int,
+        linger_s: float,
+        watch: Callable[[Outcome], None],
+    ) -> None:
+        self._producer = producer
+        self._topic = topic
+        self._partition = partition
+        self._linger_s = linger_s
+        self._watch = watch
+        self._loop = asyncio.get_running_loop()
+        self._filling: _Batch | None = None
+        self._due = False
+        self._leaving: asyncio.Task[None] | None = None
+
+    def put(self, message: Message) -> Outcome | None:
+        """What will become of the batch that took the message; None when there is no room before `room`."""
+        builder, outcome = self._filling or self._open()
+        if builder.append(timestamp=None, key=message.key, value=message.value) is not None:
+            return outcome
+        self._due = True
+        self._leave()
+        return None if self._filling is not None else self.put(message)
+
+    async def room(self) -> None:
+        """Wait until the batch that is on its way has arrived, or failed to."""
+        if self._leaving is not None:
+            await asyncio.wait([self._leaving])
+
+    async def empty(self) -> None:
+        """Send what has gathered, without waiting for company, and return when all has arrived."""
+        while self._filling is not None or self._leaving is not None:
+            self._due = True
+            self._leave()
+            await self.room()
+
+    def close(self) -> None:
+        """Give up what has not left, and wait no longer for what has."""
+        batch, self._filling = self._filling, None
+        if batch is not None:
+            _conclude(batch[1], asyncio.CancelledError())
+        if self._leaving is not None:
+            self._leaving.cancel()
+
+    def _open(self) -> _Batch:
+        batch: _Batch = (self._producer.create_batch(), self._loop.create_future())
+        self._watch(batch[1])
+        self._filling, self._due = batch, False
+        self._loop.call_later(self._linger_s, self._linger_is_over, batch)
+        return batch
+
+    def _linger_is_over(self, batch: _Batch) -> None:
+        if self._filling is batch:
+            self._due = True
+            self._leave()
+
+    def _leave(self) -> None:
+        """Send what has gathered, unless another batch is on its way."""
+        if self._leaving is None and self._filling is not None:
+            (builder, outcome), self._filling = self._filling, None
+            builder.close()
+            self._leaving = self._loop.create_task(self._send(builder, outcome))
+
+    async def _send(self, builder: Any, outcome: Outcome) -> None:  # noqa: ANN401 - aiokafka is untyped
+        try:
+            await (await self._producer.send_batch(builder, self._topic, partition=self._partition))
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - those who wait for the batch must hear of any
+            _conclude(outcome, error)
+        else:
+            _conclude(outcome, None)
+        self._leaving = None
+        if self._due:
+            self._leave()
+
+
+def _conclude(outcome: Outcome, error: BaseException | None) -> None:
+    if outcome.done():
+        return
+    if error is None:
+        outcome.set_result(None)
+    else:
+        outcome.set_exception(error)
+        outcome.exception()  # heard, even when everybody who waited has gone

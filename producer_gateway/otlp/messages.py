@@ -1,0 +1,61 @@
+"""OTLP's protobuf messages, as far down as they are always needed: below that, fields are bytes that whoever needs them reads.
+
+On the wire a message is its bytes with a length, so a message may be declared as bytes: the parser then steps over it instead
+of making an object of each attribute and its value, which was half of the cost of a span. Numbers are those of
+opentelemetry-proto, whose own classes read what is left; a test compares the two.
+"""
+
+from importlib import import_module
+from typing import Any, Final
+
+# Imported by name: stubs for protobuf would be one more dependency.
+_descriptors: Final[Any] = import_module("google.protobuf.descriptor_pb2")
+_pools: Final[Any] = import_module("google.protobuf.descriptor_pool")
+_classes: Final[Any] = import_module("google.protobuf.message_factory")
+_Field: Final[Any] = _descriptors.FieldDescriptorProto
+_PACKAGE: Final = "agenttracer.otlp"
+FIELDS: Final[dict[str, tuple[tuple[str, int, str, bool], ...]]] = {
+    # message: (field, number, type, whether repeated); a type that stands here is a message
+    "Request": (("resource_spans", 1, "ResourceSpans", True),),
+    "ResourceSpans": (("resource", 1, "Resource", False), ("scope_spans", 2, "ScopeSpans", True)),
+    "Resource": (("attributes", 1, "bytes", True),),
+    "ScopeSpans": (("scope", 1, "bytes", False), ("spans", 2, "Span", True)),
+    "Span": (
+        ("trace_id", 1, "bytes", False),
+        ("span_id", 2, "bytes", False),
+        ("parent_span_id", 4, "bytes", False),
+        ("name", 5, "string", False),
+        ("kind", 6, "int32", False),  # declared, as are the links: to be stepped over costs less than to be kept as unknown
+        ("start_time_unix_nano", 7, "fixed64", False),
+        ("end_time_unix_nano", 8, "fixed64", False),
+        ("attributes", 9, "bytes", True),
+        ("events", 11, "bytes", True),
+        ("links", 13, "bytes", True),
+        ("status", 15, "bytes", False),
+        ("flags", 16, "fixed32", False),
+    ),
+}
+
+
+def _described() -> Any:  # noqa: ANN401 - protobuf makes its classes at run time
+    file = _descriptors.FileDescriptorProto(name="agenttracer/otlp.proto", package=_PACKAGE, syntax="proto3")
+    for name, fields in FIELDS.items():
+        message = file.message_type.add(name=name)
+        for field, number, kind, repeated in fields:
+            label = _Field.LABEL_REPEATED if repeated else _Field.LABEL_OPTIONAL
+            if kind in FIELDS:
+                message.field.add(
+                    name=field, number=number, label=label, type=_Field.TYPE_MESSAGE, type_name=f".{_PACKAGE}.{kind}"
+                )
+            else:
+                message.field.add(name=field, number=number, label=label, type=getattr(_Field, f"TYPE_{kind.upper()}"))
+    return file
+
+
+def _request_class() -> Any:  # noqa: ANN401 - as above
+    pool = _pools.DescriptorPool()
+    pool.Add(_described())
+    return _classes.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.Request"))
+
+
+Request: Final[Any] = _request_class()

@@ -1,0 +1,221 @@
+"""What one gateway process costs per event, beside the ceiling: a bare aiokafka producer that sends the same records.
+
+`make bench-gateway` writes build/bench-gateway.json. How it is measured:
+
+- **Events per second per core** are events divided by the CPU seconds, user and system, of the process under test, all its
+  threads: the gateway's by its process clock from outside, the bare producer's by its own. So a busy machine makes figures
+  noisier but not worse, and neither client nor broker counts.
+- **The gateway** is the real service process with its default settings, over HTTP with kept connections, several requests in
+  flight: native batches are the SDK's bytes (its encoder, gzip level 1), OTLP what OpenTelemetry's exporter sends (protobuf,
+  not compressed), 8 to 12 attributes a span, content among them. Each request carries an API key. Another process sends.
+- **The ceiling** sends the records which the gateway wrote, read back from its topic: same keys, values, number, order,
+  broker, partitions, acks, compression, idempotence, linger, batch size and event loop.
+- **The workload** is runs of ten steps (12 events: start, ten steps, end), one after another in batches of 500 events, so that
+  a record holds 11.8 events. Gateway and ceiling take turns (A B A B); medians count, and the ratio is the median of the
+  rounds' ratios: 1 would mean that all the gateway does besides sending costs nothing.
+- **Cost by size** posts runs of eight steps, ten events, so that a record holds ten events at every size and what differs is
+  the number of requests. A line fitted to cost over requests gives what a request costs and what an event does.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import pickle
+import platform
+import statistics
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from aiokafka import AIOKafkaConsumer
+
+from agenttracer.wire.topics import PARTITIONS_DEFAULT
+from deploy.topics import ensure_topic
+from producer_gateway.settings import GatewaySettings
+from tests.benchmarks import gateway_requests
+from tests.benchmarks.gateway_requests import Request
+from tests.support.pipeline import Pipeline
+from tests.support.stacks import Stack, new_stack
+
+OUTPUT = Path(__file__).parents[2] / "build" / "bench-gateway.json"
+STEPS = 10
+BATCH_EVENTS = 500
+CONNECTIONS = 16
+SIZES = (10, 50, 100, 500, 1_000, 5_000)
+WAYS: dict[str, Callable[..., list[Request]]] = {"native": gateway_requests.native, "otlp": gateway_requests.otlp}
+Figures = dict[str, float]
+
+
+class Bench:
+    """A pipeline with a gateway, and topics for both sides."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.pipeline = Pipeline(stack)
+        self.pipeline.topic = self.new_topic()
+        self.service = self.pipeline.gateway()
+
+    def new_topic(self) -> str:
+        topic = f"bench-{uuid.uuid4().hex[:8]}"
+        bootstrap = self.pipeline.stack.bootstrap
+        asyncio.run(ensure_topic(bootstrap, name=topic, partitions=PARTITIONS_DEFAULT, replication_factor=1))
+        return topic
+
+    def gateway(self, requests: Sequence[Request]) -> Figures:
+        """CPU and wall seconds of the gateway for these requests."""
+        before = self._cpu_s()
+        said = self._side(
+            "post", {"url": self.service.url, "requests": requests, "connections": CONNECTIONS, "key": self.pipeline.local_key}
+        )
+        return {"cpu_s": self._cpu_s() - before, "wall_s": said["wall_s"]}
+
+    def ceiling(self, topic: str, records: Sequence[tuple[bytes, bytes]]) -> Figures:
+        """The same of a bare producer for these records."""
+        settings = GatewaySettings()
+        alike: dict[str, object] = {
+            "acks": "all",
+            "enable_idempotence": True,
+            "compression_type": "zstd",
+            "linger_ms": settings.linger_ms,
+            "max_batch_size": settings.batch_max_bytes,
+        }
+        return self._side(
+            "send", {"bootstrap": self.pipeline.stack.bootstrap, "topic": topic, "records": records, "settings": alike}
+        )
+
+    def records(self) -> list[tuple[bytes, bytes]]:
+        """All that lies in the gateway's topic, partition by partition as it came."""
+        return asyncio.run(_read(self.pipeline.stack.bootstrap, self.pipeline.topic))
+
+    def _cpu_s(self) -> float:
+        pid = self.service.pid
+        assert pid is not None
+        return time.clock_gettime((~pid << 3) | 2)  # Linux's number for the clock of all threads of another process
+
+    def _side(self, side: str, work: dict[str, object]) -> Figures:
+        file = self.pipeline.state_dir / "work.pickle"
+        file.write_bytes(pickle.dumps(work))
+        command = [sys.executable, "-m", "tests.benchmarks.gateway_sides", side, str(file)]
+        answer: Figures = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+        return answer
+
+
+async def _read(bootstrap: str, topic: str) -> list[tuple[bytes, bytes]]:
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        total = sum((await consumer.end_offsets(consumer.assignment())).values())
+        found: list[tuple[bytes, bytes]] = []
+        while len(found) < total:
+            for messages in (await consumer.getmany(timeout_ms=1_000)).values():
+                found.extend((each.key, each.value) for each in messages)
+        return found
+    finally:
+        await consumer.stop()
+
+
+def measure_ratio(stack: Stack, way: str, *, runs: int, rounds: int) -> dict[str, object]:
+    """Gateway and ceiling in turns."""
+    requests = WAYS[way](runs, steps=STEPS, events_a_request=BATCH_EVENTS, base_us=time.time_ns() // 1_000 - 3_600_000_000)
+    events = sum(request.events for request in requests)
+    bench = Bench(stack)
+    try:
+        bench.gateway(requests)  # warm, and the records to send
+        records, topic = bench.records(), bench.new_topic()
+        sides: list[tuple[Figures, Figures]] = []
+        for number in range(rounds):
+            sides.append((bench.gateway(requests), bench.ceiling(topic, records)))
+            gateway, ceiling = sides[-1]
+            print(f"{way} {number + 1}: {_us(gateway, events):.2f} us/event, ceiling {_us(ceiling, events):.2f}", flush=True)
+    finally:
+        bench.pipeline.close()
+    return {
+        "ratio": statistics.median(ceiling["cpu_s"] / gateway["cpu_s"] for gateway, ceiling in sides),
+        "ratios": [ceiling["cpu_s"] / gateway["cpu_s"] for gateway, ceiling in sides],
+        "gateway": _side([gateway for gateway, _ in sides], events),
+        "ceiling": _side([ceiling for _, ceiling in sides], events),
+        "events_a_round": events,
+        "events_a_record": events / len(records),
+        "events_a_request": events / len(requests),
+        "body_bytes_an_event": sum(len(request.body) for request in requests) / events,
+        "record_bytes_an_event": sum(len(value) for _, value in records) / events,
+    }
+
+
+def _us(figures: Figures, events: int) -> float:
+    return figures["cpu_s"] / events * 1e6
+
+
+def _side(rounds: Sequence[Figures], events: int) -> dict[str, float]:
+    return {
+        "events_per_s_per_core": statistics.median(events / each["cpu_s"] for each in rounds),
+        "cpu_us_an_event": statistics.median(_us(each, events) for each in rounds),
+        "wall_events_per_s": statistics.median(events / each["wall_s"] for each in rounds),
+    }
+
+
+def measure_sizes(stack: Stack, way: str, *, events: int, rounds: int) -> dict[str, object]:
+    """Cost per event by events a request; the sizes take turns."""
+    base_us = time.time_ns() // 1_000 - 3_600_000_000
+    work = {size: WAYS[way](max(events, 4 * size) // 10, steps=8, events_a_request=size, base_us=base_us) for size in SIZES}
+    costs: dict[int, list[float]] = {size: [] for size in SIZES}
+    bench = Bench(stack)
+    try:
+        bench.gateway(work[500])
+        for _ in range(rounds):
+            for size, requests in work.items():
+                costs[size].append(_us(bench.gateway(requests), sum(request.events for request in requests)))
+    finally:
+        bench.pipeline.close()
+    medians = {size: statistics.median(each) for size, each in costs.items()}
+    an_event, a_request = _line([(1 / size, cost) for size, cost in medians.items()])
+    for size, cost in medians.items():
+        print(f"{way} {size} events a request: {cost:.2f} us/event")
+    return {"cpu_us_an_event": medians, "fitted_us_an_event": an_event, "fitted_us_a_request": a_request}
+
+
+def _line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Cost at no share of a request, and the cost of a whole one: least squares."""
+    slope, at_zero = statistics.linear_regression([x for x, _ in points], [y for _, y in points])
+    return at_zero, slope
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=10_000, help="agent runs a round, of 12 events each")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
+    parser.add_argument("--no-sizes", action="store_true")
+    options = parser.parse_args()
+    stack = new_stack()
+    figures: dict[str, object] = {
+        "method": __doc__,
+        "machine": _machine(),
+        "settings": {"partitions": PARTITIONS_DEFAULT, "connections": CONNECTIONS},
+    }
+    try:
+        for way in options.ways:
+            found = measure_ratio(stack, way, runs=options.runs, rounds=options.rounds)
+            if not options.no_sizes:
+                found["by_size"] = measure_sizes(stack, way, events=options.runs * 4, rounds=max(1, options.rounds // 2 + 1))
+            figures |= {f"{way}_ratio": found["ratio"], way: found}
+    finally:
+        stack.stop()
+    OUTPUT.parent.mkdir(exist_ok=True)
+    OUTPUT.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(figures | {"method": "see the module"}, indent=2))
+
+
+def _machine() -> dict[str, object]:
+    model = next(
+        (line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), ""
+    )
+    return {"cores": os.cpu_count(), "model": model, "python": platform.python_version(), "load_1m": os.getloadavg()[0]}
+
+
+if __name__ == "__main__":
+    main()

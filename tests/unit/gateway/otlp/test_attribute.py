@@ -1,0 +1,172 @@
+"""Attributes read from their bytes: the same as by protobuf's own classes, remembered only where nothing can be content."""
+
+import random
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
+
+from producer_gateway.otlp import attribute, decode_json, decode_protobuf, messages
+from producer_gateway.otlp.span import Decoded
+from producer_gateway.otlp.table import DOCUMENTS, ROWS
+from producer_gateway.otlp.trace import to_events
+from tests.unit.gateway.otlp import mutations
+from tests.unit.gateway.otlp import spans as make
+from tests.unit.gateway.otlp.spans import CHILD, ROOT, Json
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered() -> None:
+    attribute.remembered.clear()
+    attribute.unplaced.clear()
+
+
+def test_fields_are_opentelemetrys() -> None:
+    """Each field has the number of opentelemetry-proto's, and is as often there."""
+    todo: list[tuple[str, Any]] = [("Request", ExportTraceServiceRequest.DESCRIPTOR)]
+    seen = set()
+    while todo:
+        name, theirs = todo.pop()
+        seen.add(name)
+        for field, number, kind, repeated in messages.FIELDS[name]:
+            found = theirs.fields_by_name[field]
+            assert (found.number, found.is_repeated) == (number, repeated), field
+            if kind in messages.FIELDS:
+                todo.append((kind, found.message_type))
+    assert seen == messages.FIELDS.keys()
+
+
+def events_of(decoded: Decoded) -> list[Any]:
+    traces = to_events(decoded)
+    return [
+        *((each.producer, list(each.events), list(each.indices)) for each in traces.checked),
+        list(traces.rejected),
+        dict(traces.dropped),
+        dict(decoded.left_out),
+    ]
+
+
+def _request(chance: random.Random) -> Json:
+    """Spans that say some of everything: names of the table and others, values of every type, fitting and not."""
+    names = [
+        *sorted(ROWS.keys() - {DOCUMENTS}),
+        "gen_ai.response.id",
+        "x",
+        "retrieval.documents.3.document.id",
+        "Äpfel",
+        "",
+        "k" * 200,
+    ]
+    values: list[object] = [
+        "chat",
+        "gpt-4o",
+        "free text",
+        "",
+        "x" * 300,
+        0,
+        7,
+        127,
+        128,
+        16_383,
+        16_384,
+        2**40,
+        -1,
+        0.5,
+        True,
+        False,
+    ]
+    values += [["stop"], ["stop", "length"], [], ["free text"], b"bytes", {"a": 1}, "tool_calls", "execute_tool", "TOOL", "a b"]
+    spans = []
+    for number in range(20):
+        said = {chance.choice(names): chance.choice(values) for _ in range(chance.randint(0, 12))}
+        spans.append(make.span(f"{number + 1:016x}", chance.choice(["", ROOT, f"{number:016x}"]), said=said))
+    return make.request(*spans)
+
+
+def test_both_encodings_say_the_same() -> None:
+    """A request gives the same events and counts in protobuf as in JSON, read for the first time and once all is remembered."""
+    chance = random.Random(0)
+    for _ in range(150):
+        body = _request(chance)
+        as_json = events_of(decode_json.decode(make.json.dumps(body).encode(), spans_max=100))
+        packed = make.protobuf(body)
+        for _ in range(2):
+            assert events_of(decode_protobuf.decode(packed, spans_max=100)) == as_json
+    assert len(attribute.remembered) > 100
+
+
+def test_memory_changes_nothing() -> None:
+    """Mutated bodies give the same with an empty memory as with one that has read thousands like them."""
+    packed = [body for body, headers in mutations.bodies(1, 3_000) if "protobuf" in headers["content-type"]]
+    warm = [_outcome(body) for body in packed]
+    for body, expected in zip(packed, warm, strict=True):
+        attribute.remembered.clear()
+        attribute.unplaced.clear()
+        assert _outcome(body) == expected
+
+
+def _outcome(body: bytes) -> object:
+    try:
+        return events_of(decode_protobuf.decode(body, spans_max=100))
+    except Exception as error:  # noqa: BLE001 - whatever it is, it must be the same
+        return type(error)
+
+
+def _read(pair: KeyValue, extra: bytes = b"") -> None:
+    attribute.read(pair.SerializeToString() + extra, {}, Decoded(1))
+
+
+def test_only_what_passed_whole_is_remembered() -> None:
+    """Misfits, changed names, several reasons of which one fits, words in clear text and unknown names leave nothing behind."""
+    text = AnyValue(string_value="what they said")
+    for name in (
+        "gen_ai.request.model",
+        "gen_ai.operation.name",
+        "gen_ai.agent.name",
+        "gen_ai.usage.input_tokens",
+        "What they asked",
+    ):
+        _read(KeyValue(key=name, value=text))
+    several = ArrayValue(values=[AnyValue(string_value="stop"), text])
+    _read(KeyValue(key="gen_ai.response.finish_reasons", value=AnyValue(array_value=several)))
+    _read(KeyValue(key="gen_ai.unheard.of", value=text))
+    assert attribute.remembered == {}
+    assert attribute.unplaced == {b"gen_ai.unheard.of": "gen_ai"}
+
+
+@pytest.mark.parametrize("said", [{"string_value": "gpt-4o"}, {"int_value": 300}, {"bool_value": True}])
+def test_nothing_hides_behind_what_passed(said: dict[str, Any]) -> None:
+    """Bytes that hold more than the value that passed, in a field that nobody reads, are not remembered."""
+    name = {
+        "string_value": "gen_ai.request.model",
+        "int_value": "gen_ai.usage.input_tokens",
+        "bool_value": "gen_ai.request.stream",
+    }
+    pair = KeyValue(key=name[next(iter(said))], value=AnyValue(**said))
+    _read(pair, b"\x7a\x0ewhat they said")
+    assert attribute.remembered == {}
+    _read(pair)
+    assert len(attribute.remembered) == 1
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many things are said, no more than the bound is kept."""
+    monkeypatch.setattr(attribute, "_REMEMBERED_MAX", 10)
+    for number in range(100):
+        _read(KeyValue(key="gen_ai.request.model", value=AnyValue(string_value=f"model-{number}")))
+        _read(KeyValue(key=f"name{number}", value=AnyValue()))
+    assert len(attribute.remembered) <= 10
+    assert len(attribute.unplaced) <= 10
+
+
+def test_the_last_of_several_keys_counts() -> None:
+    """A key that is overwritten later in the same attribute does not smuggle a value under another name."""
+    first, last = KeyValue(key="gen_ai.unheard.of").SerializeToString(), KeyValue(key="gen_ai.request.model")
+    last.value.string_value = "gpt-4o"
+    body = make.protobuf(make.request(make.span(CHILD, ROOT, said={"x": "here"})))
+    request = ExportTraceServiceRequest.FromString(body)
+    raw = first + last.SerializeToString()
+    decoded = decode_protobuf.decode(request.SerializeToString(), spans_max=1)
+    assert attribute.read(raw, {}, decoded) is None
+    assert attribute.read(last.SerializeToString() + first, {}, decoded) is None
