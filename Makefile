@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: data-dictionary fuzz help bench-sdk setup demo up down status test check format schema settings-page bench-worker bench-gateway lock clean
+.PHONY: data-dictionary fuzz help bench-sdk setup demo up down status test check format schema settings-page bench-worker bench-gateway bench-slow-clients lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -57,6 +57,9 @@ settings-page: $(STAMP) ## write docs/settings.md anew from the settings classes
 
 bench-sdk: $(STAMP) ## measure the SDK in the agent's process, beside OpenTelemetry's; writes build/bench-sdk.json
 	@$(BIN)/python -m tests.benchmarks.bench_sdk
+
+bench-slow-clients: $(STAMP) ## good traffic beside a thousand slow connections (build/bench-slow-clients.json; two minutes)
+	@$(BIN)/python -m tests.benchmarks.bench_slow_clients
 
 data-dictionary: $(STAMP) ## write docs/data-dictionary.md anew from the contract
 	@$(BIN)/python -m deploy.data_dictionary

@@ -10,8 +10,10 @@ from typing import Final
 import uvicorn
 
 from producer_gateway.app import Drain, create_app
+from producer_gateway.door import Door
 from producer_gateway.kafka_log import KafkaLog
 from producer_gateway.metrics import Metrics
+from producer_gateway.open_files import make_room
 from producer_gateway.settings import GatewaySettings
 from servicekit import logs
 from servicekit.access import NOBODY_RULE, key_ring
@@ -53,6 +55,13 @@ def _collect_seldom() -> None:
     gc.set_threshold(_COLLECT_AFTER_OBJECTS)
 
 
+def _door(settings: GatewaySettings, metrics: Metrics) -> Door:
+    room = make_room(settings.connections_max)
+    if room < settings.connections_max:
+        _LOG.warning("open_files_limited", connections=room)
+    return Door(settings, metrics, connections_max=room)
+
+
 def main() -> None:
     """Serve until SIGTERM or SIGINT; then finish what is in flight and return."""
     settings = read_settings(GatewaySettings)
@@ -76,14 +85,13 @@ def main() -> None:
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=_door(settings, metrics),  # type: ignore[arg-type]  # uvicorn only ever calls it
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=settings.connections_max,
         timeout_graceful_shutdown=settings.drain_timeout_s,
     )
     # uvicorn raises the signal once more when it has ended in order: heard here, so that the process exits with 0.

@@ -1,6 +1,5 @@
 """Errors to answers: one form for all, made from codes. The frameworks' own error pages echo input and are replaced here."""
 
-import random
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final, Protocol
@@ -12,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from producer_gateway.errors import GatewayError, UnavailableError
 from producer_gateway.metrics import Metrics
+from producer_gateway.retry_after import retry_after_s
 from servicekit.logs import Log, error_class
 
 _LOG: Final = Log("gateway")
@@ -50,8 +50,7 @@ class ErrorAnswers:
         self._metrics.requests_refused.labels(error.error_code).inc()
         headers = dict(error.headers)
         if isinstance(error, UnavailableError):
-            # Jitter, or all who were refused together come back together.
-            headers["Retry-After"] = str(random.randint(self._retry_after_s, 3 * self._retry_after_s))  # noqa: S311 - jitter
+            headers["Retry-After"] = retry_after_s(self._retry_after_s)
         return _answer(request, error.members(), status=error.status, headers=headers)
 
     async def _http(self, request: Request, error: Exception) -> Response:

@@ -3,18 +3,22 @@
 GatewayError
 ├── RefusedError                the client's to mend; the same again gets the same answer
 │   ├── NotJsonError            400
+│   ├── MalformedRequestError   400 not HTTP, or requests sent ahead of their turn
 │   ├── BadCompressionError     400
 │   ├── UnknownVersionError     400
 │   ├── UnauthenticatedError    401
 │   ├── ForbiddenError          403
+│   ├── SlowHeadError           408
 │   ├── SlowBodyError           408
 │   ├── BodyTooLargeError       413
 │   ├── WrongContentTypeError   415
 │   ├── UnknownEncodingError    415
-│   └── UnprocessableError      422 by field and rule; may list refused items
+│   ├── UnprocessableError      422 by field and rule; may list refused items
+│   └── HeadTooLargeError       431
 ├── UnavailableError            503 with Retry-After: the outcome is unknown, or nothing was done
 │   ├── OverloadedError         too much is in flight
 │   ├── KeysUnavailableError    keys cannot be told apart now
+│   ├── TooManyConnectionsError too many are open, and none of them can be spared
 │   └── LogUnavailableError     the log did not acknowledge in time, or is known not to
 └── ClientGoneError             nobody is left to answer
 
@@ -89,6 +93,26 @@ class ForbiddenError(RefusedError):
     code = "wrong_scope"
 
 
+class MalformedRequestError(RefusedError):
+    """The bytes are not an HTTP request, or too many requests were sent without waiting for answers."""
+
+    code = "malformed_request"
+
+
+class SlowHeadError(RefusedError):
+    """The head of the request did not arrive in time."""
+
+    status = 408
+    code = "slow_head"
+
+
+class HeadTooLargeError(RefusedError):
+    """The address and headers of the request are larger than this gateway takes."""
+
+    status = 431
+    code = "head_too_large"
+
+
 class SlowBodyError(RefusedError):
     """The body did not arrive in time."""
 
@@ -154,6 +178,12 @@ class KeysUnavailableError(UnavailableError):
     """API keys cannot be checked now: send the same events, with the same ids, after Retry-After seconds."""
 
     code = "keys_unavailable"
+
+
+class TooManyConnectionsError(UnavailableError):
+    """Too many connections are open: send the same events, with the same ids, after Retry-After seconds."""
+
+    code = "too_many_connections"
 
 
 class LogUnavailableError(UnavailableError):

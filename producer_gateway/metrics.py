@@ -25,6 +25,8 @@ class Metric(StrEnum):
     KEYS_AGE_SECONDS = "agenttracer_gateway_keys_age_seconds"
     PRODUCE_ERRORS = "agenttracer_gateway_produce_errors_total"
     PRODUCERS_REPLACED = "agenttracer_gateway_producers_replaced_total"
+    CONNECTIONS = "agenttracer_gateway_connections"
+    CONNECTIONS_CLOSED = "agenttracer_gateway_connections_closed_total"
 
 
 class Metrics:
@@ -53,3 +55,7 @@ class Metrics:
             Metric.PRODUCE_ERRORS, "Batches of records that failed.", ["error_class"], registry=registry
         )
         self.producers_replaced = Counter(Metric.PRODUCERS_REPLACED, "Producers given up.", ["reason"], registry=registry)
+        self.connections = Gauge(Metric.CONNECTIONS, "Open connections of clients.", registry=registry)
+        self.connections_closed = Counter(
+            Metric.CONNECTIONS_CLOSED, "Connections ended for being slow, idle or spare.", ["reason"], registry=registry
+        )

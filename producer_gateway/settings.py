@@ -65,7 +65,16 @@ class GatewaySettings(BaseSettings):
     in_flight_max_requests: Annotated[int, Field(gt=0)] = 512
     """Requests whose body is there and whose answer is not: at 5 s each the slowest Kafka still sees 100 requests/s."""
     connections_max: Annotated[int, Field(gt=0)] = 8_192
-    """Open connections, idle ones included: an SDK keeps one each. Beyond that uvicorn answers 503."""
+    """Open connections, idle ones included: an SDK keeps one each. For one more the oldest that waits for nothing is closed."""
+    head_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
+    """From opening, or the first byte of a further request, to the end of its head. A head is one packet, two at most."""
+    head_max_bytes: Annotated[int, Field(ge=1_024, le=_MIB)] = 16 * _KIB
+    """Address and headers. What proxies and tracers add stays below 8 KiB, the usual limit of servers."""
+    idle_timeout_s: Annotated[float, Field(gt=0, le=3_600)] = 75.0
+    """Between an answer and the next request: above the 60 s after which balancers give up an idle connection, since the side
+    that closes first should be the one that sends next."""
+    answer_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
+    """For a client to take its answer, which is kept until then. Most are 50 bytes; with 5,000 refusals one has 300 KiB."""
     retry_after_s: Annotated[int, Field(ge=1, le=300)] = 1
     """The least a client is told to wait after a 503; up to twice as much is added at random."""
 

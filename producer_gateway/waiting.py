@@ -1,0 +1,76 @@
+"""Connections that wait without a request in work: whose head is awaited, and which are idle. No sockets and no clock here.
+
+Both are kept oldest first, so that the overdue stand in front and finding them costs nothing for the others.
+"""
+
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+C = TypeVar("C")
+
+
+class Waiting(Generic[C]):
+    """Who waits, for what, and since when. Times are monotonic seconds and never go back."""
+
+    def __init__(self, *, head_timeout_s: float, idle_timeout_s: float, answer_timeout_s: float) -> None:
+        self._heads: dict[C, float] = {}
+        self._idle: dict[C, float] = {}
+        self._unread: dict[C, float] = {}
+        self._timeouts = (
+            ("head_timeout", self._heads, head_timeout_s),
+            ("idle_timeout", self._idle, idle_timeout_s),
+            ("answer_timeout", self._unread, answer_timeout_s),
+        )
+
+    def await_head(self, connection: C, *, now: float) -> None:
+        """It was opened, or has begun a further request."""
+        if connection not in self._unread:
+            self._idle.pop(connection, None)
+            self._heads[connection] = now
+
+    def work(self, connection: C) -> None:
+        """It has a request in work. One that has not taken an earlier answer still has to."""
+        self._heads.pop(connection, None)
+        self._idle.pop(connection, None)
+
+    def rest(self, connection: C, *, now: float) -> None:
+        """It has its answer and may send the next request, or none."""
+        self.forget(connection)
+        self._idle[connection] = now
+
+    def unread(self, connection: C, *, now: float) -> None:
+        """Its answer is written, and it has not taken all of it."""
+        self.work(connection)
+        self._unread.setdefault(connection, now)
+
+    def forget(self, connection: C) -> None:
+        """It waits for nothing, or is gone."""
+        self.work(connection)
+        self._unread.pop(connection, None)
+
+    def overdue(self, *, now: float) -> list[tuple[C, str]]:
+        """Whose time is over, with the reason: `head_timeout`, … They stay until they are forgotten."""
+        return [
+            (connection, reason)
+            for reason, waiting, timeout_s in self._timeouts
+            for connection in _before(waiting, now - timeout_s)
+        ]
+
+    def oldest(self, *, but: C) -> C | None:
+        """Who may go first when there are too many.
+
+        Of those whose head is awaited the one that waits longest: a client that means it sends its head at once. Then who does
+        not read, and only then the one that is idle for longest: it has shown that it can send requests.
+        """
+        for waiting in (self._heads, self._unread, self._idle):
+            for connection in waiting:
+                if connection is not but:
+                    return connection
+        return None
+
+
+def _before(waiting: dict[C, float], moment: float) -> Iterator[C]:
+    for connection, since in waiting.items():
+        if since > moment:
+            return
+        yield connection

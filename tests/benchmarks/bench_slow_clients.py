@@ -1,0 +1,118 @@
+"""How much of its rate good traffic keeps while 500 slow bodies and 500 half-open connections hang on the same gateway.
+
+`make bench-slow-clients`. Writes build/bench-slow-clients.json. Rounds without and with the bad clients take turns on one
+process; what counts is their ratio. `saturated` sends as fast as answers come; `paced` sends at half of that rate.
+"""
+
+import argparse
+import asyncio
+import json
+import statistics
+import tempfile
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+from tests.support.bad_clients import bad_clients
+from tests.support.gateway_process import DEADLINE_S, GatewayProcess, create_topic, gateway_process
+from tests.support.stacks import new_stack, until
+
+OUTPUT = Path(__file__).parents[2] / "build" / "bench-slow-clients.json"
+SLOW = HALF_OPEN = 500
+CROWD = 0.95 * (SLOW + HALF_OPEN)
+CONNECTIONS = 8
+EVENTS = 50
+
+
+def request() -> bytes:
+    """One run of fifty events, as an SDK would send it, uncompressed."""
+    run_id = str(uuid.UUID(int=(1_790_000_000_000 << 80) | (7 << 76) | (2 << 62)))
+    step = {
+        "type": "step_finished",
+        "run_id": run_id,
+        "kind": "tool",
+        "name": "lookup_order",
+        "duration_us": 5_000,
+        "status": "ok",
+    }
+    events = [{**step, "seq": at, "step_id": f"{at + 1:016x}", "started_at": 1_790_000_000_000_000 + at} for at in range(EVENTS)]
+    batch = {"v": "1.0", "producer": {"id": "p1", "agent": "support-agent", "agent_version": "1"}, "events": events}
+    body = json.dumps(batch, separators=(",", ":")).encode()
+    head = f"POST /v1/events HTTP/1.1\r\nhost: gateway\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+async def traffic(port: int, *, seconds: float, pause_s: float = 0.0) -> int:
+    """Good requests answered with 202 in that time. Raises AssertionError on any other answer."""
+    sent, ends_at, data = 0, time.monotonic() + seconds, request()
+
+    async def client(delay_s: float) -> None:
+        nonlocal sent
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        due = time.monotonic() + delay_s
+        while time.monotonic() < ends_at:
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            due += pause_s
+            writer.write(data)
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 202"), head[:12]
+            await reader.readexactly(int(head.partition(b"content-length: ")[2].split(b"\r\n")[0]))
+            sent += 1
+        writer.close()
+
+    await asyncio.gather(*(client(at * pause_s / CONNECTIONS) for at in range(CONNECTIONS)))
+    return sent
+
+
+def measure(gateway: GatewayProcess, *, seconds: float, pause_s: float) -> dict[str, float]:
+    """Rate of good requests, and the gateway's processor time a good request."""
+    cpu, began = gateway.cpu_s(), time.monotonic()
+    sent = asyncio.run(traffic(gateway.port, seconds=seconds, pause_s=pause_s))
+    return {"rate": sent / (time.monotonic() - began), "cpu_us": 1e6 * (gateway.cpu_s() - cpu) / sent}
+
+
+def _connections(gateway: GatewayProcess) -> float:
+    return gateway.sample("agenttracer_gateway_connections")
+
+
+def rounds(gateway: GatewayProcess, *, count: int, seconds: float, pause_s: float) -> dict[str, Any]:
+    """Rounds without and with bad clients in turns."""
+    found: dict[str, list[dict[str, float]]] = {"without": [], "with": []}
+    for number in range(count):
+        found["without"].append(measure(gateway, seconds=seconds, pause_s=pause_s))
+        with bad_clients(gateway.port, slow=SLOW, half_open=HALF_OPEN):
+            until(lambda: _connections(gateway) >= CROWD, timeout_s=DEADLINE_S, what="a crowd")
+            found["with"].append(measure(gateway, seconds=seconds, pause_s=pause_s))
+        until(lambda: _connections(gateway) < 10, timeout_s=DEADLINE_S, what="calm")
+        print(f"round {number + 1}: {found['without'][-1]['rate']:.0f} requests/s without, {found['with'][-1]['rate']:.0f} with")
+    rates = {name: statistics.median(each["rate"] for each in some) for name, some in found.items()}
+    cpu = {name: statistics.median(each["cpu_us"] for each in some) for name, some in found.items()}
+    return {"rates": rates, "ratio": rates["with"] / rates["without"], "cpu_us_per_request": cpu, "rounds": found}
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=5.0)
+    told = parser.parse_args()
+    stack = new_stack()
+    try:
+        topic = create_topic(stack.bootstrap)
+        with tempfile.TemporaryDirectory() as folder, gateway_process(Path(folder), stack.bootstrap, topic=topic) as gateway:
+            asyncio.run(traffic(gateway.port, seconds=2))
+            saturated = rounds(gateway, count=told.rounds, seconds=told.seconds, pause_s=0.0)
+            pause_s = 2 * CONNECTIONS / saturated["rates"]["without"]
+            paced = rounds(gateway, count=told.rounds, seconds=told.seconds, pause_s=pause_s)
+            memory = gateway.memory_bytes("VmHWM")
+    finally:
+        stack.stop()
+    figures = {"slow": SLOW, "half_open": HALF_OPEN, "saturated": saturated, "paced": paced, "memory_max_bytes": memory}
+    OUTPUT.parent.mkdir(exist_ok=True)
+    OUTPUT.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    print(f"saturated: {saturated['ratio']:.3f} of the rate is kept; paced at half of it: {paced['ratio']:.3f} ({OUTPUT})")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""What producer_gateway.connection relies on in uvicorn and httptools, beyond their documents."""
+
+import inspect
+
+import httptools
+import pytest
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from producer_gateway.connection import Connection
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name for name in vars(Connection) if name in dir(HttpToolsProtocol) and not name.startswith("__")],
+)
+def test_overridden(name: str) -> None:
+    """Each overridden method takes what uvicorn's takes."""
+    ours, theirs = (inspect.signature(getattr(kind, name)).parameters for kind in (Connection, HttpToolsProtocol))
+    assert list(ours) == list(theirs)
+
+
+def test_all_are_overridden() -> None:
+    """The methods by which the subclass works exist in uvicorn: one renamed there would silently never be called."""
+    names = {"connection_made", "connection_lost", "data_received", "on_message_begin", "on_url", "on_header", "on_body"}
+    names |= {"on_headers_complete", "on_message_complete", "on_response_complete", "send_400_response"}
+    names |= {"timeout_keep_alive_handler"}
+    assert names <= set(vars(HttpToolsProtocol)) & set(vars(Connection))
+
+
+def test_attributes() -> None:
+    """The state that the subclass reads is set by uvicorn's constructor."""
+    source = inspect.getsource(HttpToolsProtocol.__init__)
+    for name in ("cycle", "pipeline", "transport", "loop", "parser"):
+        assert f"self.{name}" in source
+
+
+def test_protocol_by_object() -> None:
+    """Anything callable may stand for the protocol class, and is called by keyword."""
+    config = uvicorn.Config("x:y", http=lambda **_: None, log_config=None)  # type: ignore[arg-type]  # what is shown here
+    source = inspect.getsource(uvicorn.Server.startup)
+    assert callable(config.http)
+    assert "config.http_protocol_class(" in source
+    for name in ("config=config", "server_state=self.server_state", "app_state=self.lifespan.state"):
+        assert name in source
+
+
+def test_error_in_callback() -> None:
+    """An error raised by a callback comes out of the parser as the error that uvicorn answers with `send_400_response`."""
+
+    class Callbacks:
+        def on_url(self, url: bytes) -> None:
+            raise ValueError
+
+    with pytest.raises(httptools.HttpParserError):
+        httptools.HttpRequestParser(Callbacks()).feed_data(b"GET / HTTP/1.1\r\n\r\n")
+    assert "except httptools.HttpParserError" in inspect.getsource(HttpToolsProtocol.data_received)

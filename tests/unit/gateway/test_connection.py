@@ -1,0 +1,180 @@
+"""What a client may do before it has sent a request: little, and not for long."""
+
+import asyncio
+import json
+
+import pytest
+
+from producer_gateway.metrics import Metrics
+from producer_gateway.testing import MemoryRecordLog
+from tests.unit.gateway.served import BODY, HEAD, REQUEST, served
+
+pytestmark = pytest.mark.anyio
+LARGE = b"x-more: " + b"x" * 20_000
+
+
+def code(body: bytes) -> str:
+    return str(json.loads(body)["error"]["code"])
+
+
+async def test_request_after_request(log: MemoryRecordLog, metrics: Metrics) -> None:
+    """A connection takes one request after the other, in pieces of any size, and is counted while it is open."""
+    async with served(log, metrics) as gateway:
+        client = await gateway.connect()
+        for size in (len(REQUEST), 7, 1):
+            for at in range(0, len(REQUEST), size):
+                await client.send(REQUEST[at : at + size])
+            assert (await client.answer())[0] == 202
+        assert gateway.sample("connections") == 1
+        client.writer.close()
+        await gateway.until_sample(0, "connections")
+    assert len(log.messages) == 3
+
+
+async def test_nothing_sent(log: MemoryRecordLog, metrics: Metrics) -> None:
+    """Who connects and says nothing is disconnected without a word."""
+    async with served(log, metrics, head_timeout_s=0.05) as gateway:
+        client = await gateway.connect()
+        assert await client.rest() == b""
+        assert gateway.sample("connections_closed_total", reason="head_timeout") == 1
+
+
+@pytest.mark.parametrize("before", [b"", REQUEST])
+async def test_half_a_head(log: MemoryRecordLog, metrics: Metrics, before: bytes) -> None:
+    """A head that is not complete in time is answered with 408, as a connection's first or a later one."""
+    async with served(log, metrics, head_timeout_s=0.05) as gateway:
+        client = await gateway.connect()
+        if before:
+            await client.send(before)
+            assert (await client.answer())[0] == 202
+        await client.send(HEAD)
+        status, head, body = await client.answer()
+        assert (status, code(body)) == (408, "slow_head")
+        assert b"connection: close" in head
+        assert await client.rest() == b""
+
+
+async def test_drip(log: MemoryRecordLog, metrics: Metrics) -> None:
+    """Dripping bytes does not move the deadline: neither those of a head nor the line breaks that may stand before it."""
+    async with served(log, metrics, head_timeout_s=0.1, idle_timeout_s=0.1) as gateway:
+        for drop in (b"x", b"\r\n"):
+            client = await gateway.connect()
+            await client.send(REQUEST + HEAD if drop == b"x" else REQUEST)
+            assert (await client.answer())[0] == 202
+            rest = asyncio.create_task(client.rest())
+            async with asyncio.timeout(10):
+                while not rest.done():
+                    client.writer.write(drop)
+                    await asyncio.sleep(0.01)
+        closed = [gateway.sample("connections_closed_total", reason=reason) for reason in ("head_timeout", "idle_timeout")]
+        assert closed == [1, 1]
+
+
+async def test_idle(log: MemoryRecordLog, metrics: Metrics) -> None:
+    """A connection that has had its answer is closed when no further request comes."""
+    async with served(log, metrics, idle_timeout_s=0.05) as gateway:
+        client = await gateway.connect()
+        await client.send(REQUEST)
+        assert (await client.answer())[0] == 202
+        assert await client.rest() == b""
+        assert gateway.sample("connections_closed_total", reason="idle_timeout") == 1
+
+
+async def test_answer_not_taken(log: MemoryRecordLog, metrics: Metrics) -> None:
+    """A client that never reads is gone after its timeout: its answer is not kept for it."""
+    async with served(log, metrics, answer_timeout_s=0.1) as gateway:
+        client = await gateway.connect(receive_buffer_bytes=4_096)
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]  # asyncio types it as a write transport
+        events = [{"type": "no such", "x" * 40: index} for index in range(5_000)]
+        refused = json.dumps({**json.loads(BODY), "events": events}).encode()
+        for _ in range(3):
+            client.writer.write(HEAD + b"content-length: %d\r\n\r\n" % len(refused) + refused)
+        await gateway.until_sample(0, "connections")
+        assert gateway.sample("connections_closed_total", reason="answer_timeout") == 1
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [HEAD + LARGE, HEAD + LARGE + b"\r\n\r\n", b"GET /" + b"x" * 20_000, b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\n\r\n"],
+    ids=["header without end", "header", "address without end", "address"],
+)
+async def test_large_head(log: MemoryRecordLog, metrics: Metrics, request_bytes: bytes) -> None:
+    """A head over the limit is answered with 431, complete or not."""
+    async with served(log, metrics) as gateway:
+        client = await gateway.connect()
+        await client.send(request_bytes)
+        status, _, body = await client.answer()
+        assert (status, code(body)) == (431, "head_too_large")
+
+
+async def test_many_small_headers(log: MemoryRecordLog, metrics: Metrics) -> None:
+    """Headers count together, and anew with each request."""
+    small = HEAD + b"x: 1234567890\r\n" * 80 + b"content-length: %d\r\n\r\n" % len(BODY) + BODY
+    async with served(log, metrics, head_max_bytes=1_024) as gateway:
+        client = await gateway.connect()
+        for _ in range(5):
+            await client.send(small)
+            assert (await client.answer())[0] == 202
+        await client.send(small.replace(b"\r\nx:", b"\r\nx: 1\r\nyyyyyyyyyyyyyy:"))
+        assert (await client.answer())[0] == 431
+
+
+@pytest.mark.parametrize("tail", [b"0\r\n" + LARGE, b"1;" + b"x" * 20_000], ids=["trailer", "chunk extension"])
+async def test_bytes_that_are_no_body(log: MemoryRecordLog, metrics: Metrics, tail: bytes) -> None:
+    """What stands around the body is bounded too: trailers and chunk extensions."""
+    async with served(log, metrics) as gateway:
+        client = await gateway.connect()
+        await client.send(HEAD + b"transfer-encoding: chunked\r\n\r\n1\r\n{\r\n")
+        await gateway.until_sample(1, "in_flight_bytes")
+        for at in range(0, len(tail), 4_000):
+            await client.send(tail[at : at + 4_000])
+        assert (await client.answer())[0] == 431
+
+
+async def test_no_http(log: MemoryRecordLog, metrics: Metrics) -> None:
+    """What is not HTTP is answered with 400 in the form of every other error."""
+    async with served(log, metrics) as gateway:
+        client = await gateway.connect()
+        await client.send(b"\x16\x03\x01 secret words\r\n\r\n")
+        status, _, body = await client.answer()
+        assert (status, code(body), b"secret" in body) == (400, "malformed_request", False)
+        assert gateway.sample("requests_refused_total", code="malformed_request") == 1
+
+
+async def test_requests_ahead(log: MemoryRecordLog, metrics: Metrics) -> None:
+    """A few requests may be sent ahead; thousands in one packet end the connection instead of filling memory."""
+    async with served(log, metrics) as gateway:
+        client = await gateway.connect()
+        await client.send(REQUEST * 3)
+        assert [(await client.answer())[0] for _ in range(3)] == [202] * 3
+        await client.send(b"GET /health HTTP/1.1\r\n\r\n" * 2_000)
+        assert (await client.rest()).count(b"200 OK") <= 5
+
+
+async def test_room_for_one_more(log: MemoryRecordLog, metrics: Metrics) -> None:
+    """When all connections are taken, the one that waits longest for its head goes first, then the longest idle."""
+    async with served(log, metrics, connections_max=2) as gateway:
+        idle = await gateway.connect()
+        await idle.send(REQUEST)
+        assert (await idle.answer())[0] == 202
+        silent = await gateway.connect()
+        assert await gateway.post() == 202
+        assert await silent.rest() == b""
+        assert await gateway.post() == 202
+        assert gateway.sample("connections_closed_total", reason="evicted") == 2
+        assert await idle.rest() == b""
+
+
+async def test_no_room(log: MemoryRecordLog, metrics: Metrics) -> None:
+    """When all connections are at work, one more gets 503 and Retry-After, and the others their answers."""
+    async with served(log, metrics, connections_max=1) as gateway:
+        busy = await gateway.connect()
+        await busy.send(REQUEST[:-5])
+        await gateway.until_sample(len(BODY) - 5, "in_flight_bytes")
+        refused = await gateway.connect()
+        await refused.send(REQUEST)
+        status, head, body = await refused.answer()
+        assert (status, code(body)) == (503, "too_many_connections")
+        assert b"retry-after: " in head
+        await busy.send(REQUEST[-5:])
+        assert (await busy.answer())[0] == 202

@@ -1,0 +1,54 @@
+"""Who waits, who is overdue, who can be spared."""
+
+from producer_gateway.waiting import Waiting
+
+
+def waiting() -> Waiting[str]:
+    return Waiting(head_timeout_s=5, idle_timeout_s=60, answer_timeout_s=5)
+
+
+def test_overdue() -> None:
+    """Each wait has its own timeout, counted from when it began."""
+    who = waiting()
+    who.await_head("head", now=0)
+    who.rest("idle", now=0)
+    assert who.overdue(now=4.9) == []
+    assert who.overdue(now=5) == [("head", "head_timeout")]
+    assert who.overdue(now=60) == [("head", "head_timeout"), ("idle", "idle_timeout")]
+
+
+def test_work() -> None:
+    """Who has a request in work does not wait; afterwards its time begins anew."""
+    who = waiting()
+    who.await_head("a", now=0)
+    who.work("a")
+    assert who.overdue(now=100) == []
+    who.rest("a", now=100)
+    assert who.overdue(now=101) == []
+
+
+def test_unread() -> None:
+    """Who does not read has its time from the first unread answer on, whatever else it sends meanwhile."""
+    who = waiting()
+    who.unread("a", now=0)
+    who.await_head("a", now=1)
+    who.work("a")
+    who.unread("a", now=2)
+    assert who.overdue(now=5) == [("a", "answer_timeout")]
+    who.rest("a", now=5)
+    assert who.overdue(now=10) == []
+
+
+def test_oldest() -> None:
+    """A head that is awaited can be spared before an idle connection; of each the oldest, and never the one that asks."""
+    who = waiting()
+    who.rest("idle", now=0)
+    who.await_head("second", now=1)
+    who.await_head("third", now=2)
+    who.await_head("second", now=3)
+    assert who.oldest(but="third") == "second"
+    assert who.oldest(but="second") == "third"
+    who.forget("third")
+    assert who.oldest(but="second") == "idle"
+    who.forget("idle")
+    assert who.oldest(but="second") is None
