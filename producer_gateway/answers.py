@@ -46,12 +46,12 @@ class ErrorAnswer(BaseModel):
 
 
 _SENTENCES: Final = {
-    400: "Not JSON, not gzip though it says so, or a version that this gateway does not read.",
+    400: "Not JSON, not gzip or zstd though it says so, or a version that this gateway does not read.",
     401: "No API key, or none that is alive: unknown, malformed, revoked and expired ones are answered alike.",
     403: "The API key lacks the scope `ingest`.",
     408: "The head or the body did not arrive in time.",
     413: "The body, or what it inflates to, is too large: split it.",
-    415: "Not application/json, or an encoding other than one layer of gzip.",
+    415: "Not application/json, or an encoding other than one layer of gzip or zstd.",
     422: "The named field breaks the named rule; of a batch, nothing at all could be accepted.",
     431: "Address and headers are too large.",
     503: "The log did not acknowledge, or too much is in flight. The outcome is unknown: send the same ids again after "

@@ -63,7 +63,7 @@ class NotJsonError(RefusedError):
 
 
 class BadCompressionError(RefusedError):
-    """The body is not exactly one gzip member, as its Content-Encoding says."""
+    """The body is not exactly one gzip member or zstd frame, as its Content-Encoding says."""
 
     code = "compression"
 
@@ -137,11 +137,11 @@ class WrongContentTypeError(RefusedError):
 
 
 class UnknownEncodingError(RefusedError):
-    """The Content-Encoding must be identity or one layer of gzip."""
+    """The Content-Encoding must be identity, or one layer of gzip or zstd."""
 
     status = 415
     code = "content_encoding"
-    headers: ClassVar[Mapping[str, str]] = {"Accept-Encoding": "gzip"}
+    headers: ClassVar[Mapping[str, str]] = {"Accept-Encoding": "gzip, zstd"}
 
 
 class UnprocessableError(RefusedError):

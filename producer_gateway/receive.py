@@ -5,24 +5,18 @@ budget of what all requests together may hold.
 """
 
 import asyncio
-import zlib
 from dataclasses import dataclass
-from typing import Final
 
 from starlette.requests import ClientDisconnect, Request
 
 from producer_gateway.admission import Ticket
 from producer_gateway.errors import (
-    BadCompressionError,
     BodyTooLargeError,
     ClientGoneError,
     SlowBodyError,
-    UnknownEncodingError,
     WrongContentTypeError,
 )
-
-_GZIP_WBITS: Final = 31  # zlib's code for exactly a gzip wrapper
-_RATIO_FREE_BYTES: Final = 64 * 1024  # small bodies are cheap at any ratio, and headers distort theirs
+from producer_gateway.inflate import Encoding, encoding_of, inflate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,18 +31,14 @@ class Limits:
 
 async def receive(request: Request, *, limits: Limits, ticket: Ticket, accepts: str) -> bytes:
     """The body, inflated, of the media type `accepts`. Raises RefusedError, OverloadedError, ClientGoneError."""
-    gzipped = _is_gzip(request)
+    encoding = encoding_of(request.headers.getlist("content-encoding"))
     _check_content_type(request, accepts=accepts)
     body = await _read(request, limits=limits, ticket=ticket)
-    return _inflate(body, limits=limits, ticket=ticket) if gzipped else body
-
-
-def _is_gzip(request: Request) -> bool:
-    encodings = request.headers.getlist("content-encoding")
-    encoding = encodings[0].strip().lower() if encodings else "identity"
-    if len(encodings) > 1 or encoding not in {"", "identity", "gzip", "x-gzip"}:
-        raise UnknownEncodingError
-    return encoding.endswith("gzip")
+    if encoding is Encoding.IDENTITY:
+        return body
+    inflated = inflate(body, encoding, max_bytes=limits.inflated_max_bytes, max_ratio=limits.inflate_max_ratio)
+    ticket.hold(len(inflated))
+    return inflated
 
 
 def _check_content_type(request: Request, *, accepts: str) -> None:
@@ -82,18 +72,3 @@ def _declared(request: Request) -> int:
     """The Content-Length, 0 without one. Only ever a reason to refuse early: what arrives is counted anyway."""
     digits = request.headers.get("content-length", "")
     return int(digits[:18]) if digits.isascii() and digits.isdigit() else 0
-
-
-def _inflate(body: bytes, *, limits: Limits, ticket: Ticket) -> bytes:
-    most = min(limits.inflated_max_bytes, len(body) * limits.inflate_max_ratio + _RATIO_FREE_BYTES)
-    inflater = zlib.decompressobj(wbits=_GZIP_WBITS)
-    try:
-        inflated = inflater.decompress(body, most + 1)
-    except zlib.error:
-        raise BadCompressionError from None
-    if len(inflated) > most:
-        raise BodyTooLargeError(code="inflated_too_large")
-    if inflater.unused_data or not inflater.eof:
-        raise BadCompressionError
-    ticket.hold(len(inflated))
-    return inflated

@@ -26,12 +26,12 @@ _MEDIA: Final[dict[str, Any]] = {
 }
 _SENTENCES: Final = {
     200: "ExportTraceServiceResponse, once every span that is not counted as rejected is durable.",
-    400: "google.rpc.Status: the body is not an ExportTraceServiceRequest, or not gzip though it says so.",
+    400: "google.rpc.Status: the body is not an ExportTraceServiceRequest, or not compressed as it says.",
     401: "google.rpc.Status: no API key, or none that is alive.",
     403: "google.rpc.Status: the API key lacks the scope `ingest`.",
     408: "google.rpc.Status: the body did not arrive in time.",
     413: "google.rpc.Status: the body, what it inflates to, or the number of spans is too large.",
-    415: "google.rpc.Status: neither protobuf nor JSON, or an encoding other than one layer of gzip.",
+    415: "google.rpc.Status: neither protobuf nor JSON, or an encoding other than one layer of gzip or zstd.",
     503: "google.rpc.Status: not durable, or not known to be; send the same again after Retry-After seconds.",
 }
 

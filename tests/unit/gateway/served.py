@@ -96,10 +96,12 @@ class Served:
 async def served(log: MemoryRecordLog, metrics: Metrics, **settings: Any) -> AsyncIterator[Served]:
     """Listen, until the block ends."""
     told = GatewaySettings.model_validate({"anonymous_project": "default", **settings})
-    app = create_app(told, log, keys=ring_of(MemoryKeys()), metrics=metrics, clock_us=lambda: make.NOW_US)
+    ring = ring_of(MemoryKeys())
+    app = create_app(told, log, keys=ring, metrics=metrics, clock_us=lambda: make.NOW_US)
     door, state = Door(told, metrics), ServerState()
     config = uvicorn.Config(app, http=door, ws="none", lifespan="off", log_config=None, access_log=False)  # type: ignore[arg-type]  # only called
     await log.start()
+    await ring.refresh()
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8_192)  # the system would hide megabytes that nobody reads
     listener.bind(("127.0.0.1", 0))

@@ -107,11 +107,11 @@ async def test_two_layers(client: httpx.AsyncClient) -> None:
     assert answer.status_code == 415
 
 
-@pytest.mark.parametrize("encoding", ["br", "deflate", "zstd", "identity, gzip", "x" * 5_000])
+@pytest.mark.parametrize("encoding", ["br", "deflate", "zstd, gzip", "identity, gzip", "x" * 5_000])
 async def test_unknown_encoding(client: httpx.AsyncClient, encoding: str) -> None:
-    """Other encodings are refused with 415 and the name of the one that is read."""
+    """Other encodings are refused with 415 and the names of those that are read."""
     answer = await client.post("/v1/events", content=make.body(make.started()), headers={"content-encoding": encoding})
-    assert (answer.status_code, answer.headers["accept-encoding"]) == (415, "gzip")
+    assert (answer.status_code, answer.headers["accept-encoding"]) == (415, "gzip, zstd")
 
 
 @pytest.mark.parametrize("route", ["/v1/events", "/v1/runs"])
