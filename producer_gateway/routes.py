@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse
 from producer_gateway.admission import Admission, Ticket
 from producer_gateway.answers import ERRORS, EventsAccepted, RunAccepted
 from producer_gateway.check import Checked, Rejection, check
+from producer_gateway.density import examine_events, examine_run
 from producer_gateway.errors import (
     ForbiddenError,
     GatewayError,
@@ -20,6 +21,7 @@ from producer_gateway.errors import (
     UnprocessableError,
 )
 from producer_gateway.metrics import Metrics
+from producer_gateway.name_cap import NameCap
 from producer_gateway.openapi import batch_body, run_body
 from producer_gateway.publish import Outcome, Publisher
 from producer_gateway.read_document import read_document
@@ -37,6 +39,11 @@ _REFUSALS: Final[Mapping[Refusal, type[GatewayError]]] = {
     Refusal.FORBIDDEN: ForbiddenError,
     Refusal.UNAVAILABLE: KeysUnavailableError,
 }
+_DAY_US: Final = 86_400_000_000
+_OBJECTS_FACTOR: Final = 4
+"""Bytes that a byte of a real body takes as objects and records, together and at the most: measured 2 to 4."""
+Examine = Callable[[bytes], None]
+"""Refuses a body that would take far more memory than its size says. Raises RefusedError."""
 
 
 class Ingest:
@@ -65,6 +72,7 @@ class Ingest:
         self._admission = Admission(
             max_bytes=settings.in_flight_max_bytes, max_requests=settings.in_flight_max_requests, metrics=metrics
         )
+        self._names = NameCap(names_max=settings.names_max_per_day)
         self._publisher = Publisher(record_log, record_max_bytes=settings.record_max_bytes, clock_us=clock_us, metrics=metrics)
 
     def authenticate(self, request: Request) -> Caller:
@@ -81,12 +89,20 @@ class Ingest:
             raise LogUnavailableError(code=reason)
         return self._admission.admit()
 
-    async def receive(self, request: Request, ticket: Ticket, *, accepts: str = "application/json") -> bytes:
-        """The request's body, inflated. Raises RefusedError, OverloadedError, ClientGoneError."""
+    async def receive(
+        self, request: Request, ticket: Ticket, *, accepts: str = "application/json", examine: Examine = examine_events
+    ) -> bytes:
+        """The request's body, inflated, and not too dense. Raises RefusedError, OverloadedError, ClientGoneError."""
         body = await receive(request, limits=self._limits, ticket=ticket, accepts=accepts)
         ticket.enter()
+        examine(body)
+        ticket.hold(_OBJECTS_FACTOR * len(body))
         self._metrics.body_bytes.inc(len(body))
         return body
+
+    def cap_names(self, checked: Checked, caller: Caller) -> Checked:
+        """The same, with `__other__` for names that are too many."""
+        return self._names.apply(checked, project=caller.project, day=self.clock_us() // _DAY_US)
 
     async def publish(self, checked: Checked, *, caller: Caller, deadline: float) -> Outcome:
         """Raises LogUnavailableError at the deadline (monotonic, s), UnprocessableError when nothing at all is accepted."""
@@ -132,7 +148,9 @@ def ingest_router(ingest: Ingest) -> APIRouter:
         deadline = ingest.deadline()
         caller = ingest.authenticate(request)
         with ingest.admit() as ticket:
-            checked = check(await ingest.receive(request, ticket), events_max=ingest.settings.events_max)
+            body = await ingest.receive(request, ticket)
+            checked = ingest.cap_names(check(body, events_max=ingest.settings.events_max), caller)
+            del body  # as objects it is large enough while the log is waited for
             outcome = await ingest.publish(checked, caller=caller, deadline=deadline)
         answer = {"accepted": outcome.accepted, "rejected": _members(outcome.rejected), "dropped": checked.dropped}
         return JSONResponse(answer, status_code=_ACCEPTED)
@@ -150,10 +168,10 @@ def ingest_router(ingest: Ingest) -> APIRouter:
         deadline = ingest.deadline()
         caller = ingest.authenticate(request)
         with ingest.admit() as ticket:
-            document = read_document(await ingest.receive(request, ticket))
+            document = read_document(await ingest.receive(request, ticket, examine=examine_run))
             now = ingest.clock_us()
             run_id = document.run_id or new_run_id(now)
-            checked = to_events(document, run_id=run_id, received_at=now)
+            checked = ingest.cap_names(to_events(document, run_id=run_id, received_at=now), caller)
             outcome = await ingest.publish(checked, caller=caller, deadline=deadline)
         return JSONResponse({"run_id": run_id, "accepted": outcome.accepted, "dropped": checked.dropped}, status_code=_ACCEPTED)
 

@@ -6,7 +6,7 @@ when the document is turned into events (`run_events`). Times are ISO-8601 with 
 
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, AwareDatetime, BaseModel, ConfigDict, FailFast, Field
 
 from agenttracer.wire.envelope import BATCH_MAX_EVENTS
 from agenttracer.wire.events import DURATION_MAX_US
@@ -87,5 +87,5 @@ class RunDocument(_Document):
         default=None, description="Absent: `latency_ms` after the start, or the last step's end."
     )
     latency_ms: LatencyMs | None = Field(default=None, description="Of the whole run. Given both times, these count.")
-    steps: list[StepDocument] = Field(max_length=STEPS_MAX)
+    steps: Annotated[list[StepDocument], FailFast()] = Field(max_length=STEPS_MAX)
     failure: FailureDocument | None = None

@@ -60,8 +60,12 @@ class GatewaySettings(BaseSettings):
     """Events compress 10 to 30 times; gzip can reach 1,032, zstd 16,000, and only a bomb comes near."""
     events_max: Annotated[int, Field(ge=1, le=BATCH_MAX_EVENTS)] = BATCH_MAX_EVENTS
     """Events in one request. The contract's own limit, since the SDK knows that one."""
-    in_flight_max_bytes: Annotated[int, Field(gt=0)] = 64 * _MIB
-    """Bodies held at once, received and inflated. Objects made from them take about four times that."""
+    names_max_per_day: Annotated[int, Field(ge=1)] = 1_000
+    """Different agents, versions, step names and failure codes, each, that a project may bring into a day's statistics; the rest
+    is counted as `__other__`. A large fleet has hundreds; a name with an id in it makes as many as there are runs."""
+    in_flight_max_bytes: Annotated[int, Field(gt=0)] = 128 * _MIB
+    """Bodies held at once, received and inflated, and four times as much for what is made from them: some 100,000 events that
+    wait for Kafka. The process takes at most this and 64 MiB more than when it is idle."""
     in_flight_max_requests: Annotated[int, Field(gt=0)] = 512
     """Requests whose body is there and whose answer is not: at 5 s each the slowest Kafka still sees 100 requests/s."""
     connections_max: Annotated[int, Field(gt=0)] = 8_192

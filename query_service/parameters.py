@@ -16,7 +16,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from agenttracer.wire import form
 from agenttracer.wire.events import DURATION_MAX_US, TIME_MAX_US, TIME_MIN_US
-from agenttracer.wire.vocabulary import INVALID_NAME, FailureType, RunStatus
+from agenttracer.wire.vocabulary import RESERVED_NAMES, FailureType, RunStatus
 from query_service.cursor import CURSOR_MAX_CHARS, EPOCH
 from query_service.errors import InputError
 
@@ -59,7 +59,8 @@ def _clamped(value: datetime) -> datetime:
     return min(max(value, _EARLIEST), _LATEST).astimezone(UTC)
 
 
-Name = Annotated[str, Field(pattern=f"^(?:{form.NAME_PATTERN}|{INVALID_NAME})$", max_length=form.NAME_MAX_CHARS)]
+_NAMES: Final = "|".join((form.NAME_PATTERN, *sorted(RESERVED_NAMES)))
+Name = Annotated[str, Field(pattern=f"^(?:{_NAMES})$", max_length=form.NAME_MAX_CHARS)]
 Code = Annotated[str, Field(pattern=f"^{form.CODE_PATTERN}$", max_length=64)]
 Fingerprint = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
 Time = Annotated[AwareDatetime, BeforeValidator(_in_iso_form), AfterValidator(_clamped)]

@@ -12,6 +12,7 @@ from producer_gateway.answer_errors import render_with
 from producer_gateway.errors import WrongContentTypeError
 from producer_gateway.otlp import answer, decode_json, decode_protobuf
 from producer_gateway.otlp.answer import Encoding
+from producer_gateway.otlp.density import examine_json, examine_protobuf
 from producer_gateway.otlp.span import Decoded
 from producer_gateway.otlp.trace import to_events
 from producer_gateway.routes import Ingest
@@ -20,6 +21,7 @@ _DECODERS: Final[Mapping[Encoding, Callable[..., Decoded]]] = {
     Encoding.PROTOBUF: decode_protobuf.decode,
     Encoding.JSON: decode_json.decode,
 }
+_EXAMINERS: Final = {Encoding.PROTOBUF: examine_protobuf, Encoding.JSON: examine_json}
 _MEDIA: Final[dict[str, Any]] = {
     Encoding.PROTOBUF: {"schema": {"type": "string", "format": "binary"}},
     Encoding.JSON: {"schema": {"type": "object"}},
@@ -54,10 +56,11 @@ def otlp_router(ingest: Ingest) -> APIRouter:
         if media_type != encoding:
             raise WrongContentTypeError
         with ingest.admit() as ticket:
-            body = await ingest.receive(request, ticket, accepts=encoding)
+            body = await ingest.receive(request, ticket, accepts=encoding, examine=_EXAMINERS[encoding])
             decoded = _DECODERS[encoding](body, spans_max=ingest.settings.events_max)
             traces = to_events(decoded)
-            outcomes = await ingest.publish_each(traces.checked, caller=caller, deadline=deadline)
+            capped = [ingest.cap_names(each, caller) for each in traces.checked]
+            outcomes = await ingest.publish_each(capped, caller=caller, deadline=deadline)
         ingest.count_spans(traces.rejected, dropped=traces.dropped, left_out=decoded.left_out)
         rejected = {each.index: each for each in (*traces.rejected, *(each for outcome in outcomes for each in outcome.rejected))}
         reasons = Counter(f"{each.field or 'span'} {each.code}" for each in rejected.values())

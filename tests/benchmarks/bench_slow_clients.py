@@ -39,7 +39,7 @@ def request() -> bytes:
     events = [{**step, "seq": at, "step_id": f"{at + 1:016x}", "started_at": 1_790_000_000_000_000 + at} for at in range(EVENTS)]
     batch = {"v": "1.0", "producer": {"id": "p1", "agent": "support-agent", "agent_version": "1"}, "events": events}
     body = json.dumps(batch, separators=(",", ":")).encode()
-    head = f"POST /v1/events HTTP/1.1\r\nhost: gateway\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    head = f"POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _EVERY_S = 0.5
-_HEAD = b"POST /v1/events HTTP/1.1\r\nhost: gateway\r\ncontent-type: application/json\r\n"
+_HEAD = b"POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
 SLOW_BODY = _HEAD + b"content-length: 100000\r\n\r\n"
 
 

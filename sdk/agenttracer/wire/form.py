@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import cache, lru_cache
 from typing import Final
 
-from agenttracer.wire.vocabulary import CONTENT_WORDS, INVALID_NAME
+from agenttracer.wire.vocabulary import CONTENT_WORDS, INVALID_NAME, RESERVED_NAMES
 
 NAME_MAX_CHARS: Final = 64
 NAME_PATTERN: Final = r"[A-Za-z0-9][A-Za-z0-9_.:/+-]{0,63}"
@@ -58,7 +58,7 @@ is_fingerprint: Final = _remembering(FINGERPRINT_PATTERN, memory=1_024)
 
 def is_required_name(value: str) -> bool:
     """Like `is_name`, and the placeholder of a name that did not fit passes too."""
-    return value == INVALID_NAME or is_name(value)
+    return is_name(value) or value in RESERVED_NAMES
 
 
 def fitting_name(value: str) -> str:

@@ -126,3 +126,7 @@ CONTENT_WORDS: Final = frozenset(
 
 INVALID_NAME: Final = "__invalid__"
 """Stands where a required name did not fit the form of names. It fits no form itself, so nobody can send it by accident."""
+OTHER_NAME: Final = "__other__"
+"""Stands where a project brought more different names into a day than the gateway lets into statistics."""
+RESERVED_NAMES: Final = frozenset({INVALID_NAME, OTHER_NAME})
+"""What may stand for a required name besides names."""

@@ -19,7 +19,7 @@ from servicekit.testing import MemoryKeys, ring_of
 from tests.unit.gateway import batches as make
 
 BODY = make.body(make.started())
-HEAD = b"POST /v1/events HTTP/1.1\r\nhost: gateway\r\ncontent-type: application/json\r\n"
+HEAD = b"POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
 REQUEST = HEAD + b"content-length: %d\r\n\r\n" % len(BODY) + BODY
 PATIENCE_S = 10.0
 

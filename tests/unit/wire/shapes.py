@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from agenttracer.wire import events as e
 from agenttracer.wire.envelope import Producer, Record
 from agenttracer.wire.form import names_content
-from agenttracer.wire.vocabulary import INVALID_NAME, DropReason, FailureType, RunEnd, StepKind, StepStatus
+from agenttracer.wire.vocabulary import RESERVED_NAMES, DropReason, FailureType, RunEnd, StepKind, StepStatus
 
 _NAME_TAIL = string.ascii_letters + string.digits + "_.:/+-"
 _RUN = "01234567-89ab-7cde-8f01-23456789abcd"
 
 names = st.builds(str.__add__, st.sampled_from(string.ascii_letters + string.digits), st.text(_NAME_TAIL, max_size=63))
-required_names = names | st.just(INVALID_NAME)
+required_names = names | st.sampled_from(sorted(RESERVED_NAMES))
 codes = st.builds(
     str.__add__, st.sampled_from(string.ascii_lowercase), st.text(string.ascii_lowercase + "_0123456789", max_size=63)
 )

@@ -1,0 +1,134 @@
+"""How many messages an OTLP body holds, counted on the wire before the parser makes objects of them. Nothing is read but lengths.
+
+Two bytes are enough for an empty span, which takes 180 as an object, or an empty attribute, which takes 50. So spans are counted
+in all bodies but small ones, and everything below them where a body is so large that it matters.
+"""
+
+from typing import Any, Final
+
+from producer_gateway.density import HARMLESS_BYTES, refuse_dense
+from producer_gateway.errors import BodyTooLargeError
+from producer_gateway.otlp.errors import NotProtobufError
+
+_SMALL_BYTES: Final = 64 * 1024
+_LARGE_BYTES: Final = 1536 * 1024
+"""At its densest below spans a body of this size takes 45 MiB."""
+_MESSAGES_MAX: Final = 400_000
+"""8,000 spans with 25 attributes each; at 60 bytes each they cost 24 MiB."""
+_ENVELOPES_MAX: Final = 20_000
+"""Resources, scopes and spans: four times as many as a request may have spans, so that who refuses says it more exactly."""
+_JSON_VALUES_MAX: Final = 800_000
+"""An attribute is four of them. An empty span takes 112 bytes and two of them: 45 MiB."""
+
+# --- messages of opentelemetry-proto by the tags of their fields that hold messages, or strings any number of times
+
+_Fields = dict[int, Any]
+_LEAF: Final[_Fields] = {}
+
+
+def _tag(number: int) -> int:
+    return number << 3 | 2
+
+
+_ANY_VALUE: Final[_Fields] = {}
+_KEY_VALUE: Final[_Fields] = {_tag(2): _ANY_VALUE}
+_LIST: Final[_Fields] = {_tag(1): _ANY_VALUE}
+_KEY_VALUES: Final[_Fields] = {_tag(1): _KEY_VALUE}
+_ANY_VALUE.update({_tag(5): _LIST, _tag(6): _KEY_VALUES})
+_ENTITY: Final[_Fields] = {_tag(3): _LEAF, _tag(4): _LEAF}
+_RESOURCE: Final[_Fields] = {_tag(1): _KEY_VALUE, _tag(3): _ENTITY}
+_SCOPE: Final[_Fields] = {_tag(3): _KEY_VALUE}
+_EVENT: Final[_Fields] = {_tag(3): _KEY_VALUE}
+_LINK: Final[_Fields] = {_tag(4): _KEY_VALUE}
+_SPAN: Final[_Fields] = {_tag(9): _KEY_VALUE, _tag(11): _EVENT, _tag(13): _LINK, _tag(15): _LEAF}
+
+
+def _request(*, resource: _Fields, scope: _Fields, span: _Fields) -> _Fields:
+    return {_tag(1): {_tag(1): resource, _tag(2): {_tag(1): scope, _tag(2): span}}}
+
+
+FIELDS: Final = _request(resource=_RESOURCE, scope=_SCOPE, span=_SPAN)
+"""All the way down."""
+_ENVELOPES: Final = _request(resource=_LEAF, scope=_LEAF, span=_LEAF)
+
+
+def examine_protobuf(body: bytes) -> None:
+    """Raises BodyTooLargeError, NotProtobufError."""
+    if len(body) > _SMALL_BYTES and count(body, _ENVELOPES, most=_ENVELOPES_MAX) > _ENVELOPES_MAX:
+        raise BodyTooLargeError(code="too_many_spans")
+    if len(body) > _LARGE_BYTES and count(body, FIELDS, most=_MESSAGES_MAX) > _MESSAGES_MAX:
+        raise BodyTooLargeError(code="too_many_attributes")
+
+
+def examine_json(body: bytes) -> None:
+    """Raises BodyTooLargeError."""
+    if len(body) > HARMLESS_BYTES:
+        refuse_dense(body, values_max=_JSON_VALUES_MAX)
+
+
+def count(body: bytes, fields: _Fields, *, most: int) -> int:
+    """Messages in a request, counted no further than one more than `most`. Raises NotProtobufError."""
+    counted = 0
+    inside = [(0, len(body), fields)]
+    try:
+        while inside and counted <= most:
+            at, end, known = inside.pop()
+            counted += _step_over(body, at, end, known, inside, most - counted)
+    except IndexError:
+        raise NotProtobufError from None
+    return counted
+
+
+def _step_over(  # noqa: PLR0917 - the inner loop: keywords cost
+    body: bytes, at: int, end: int, known: _Fields, inside: list[tuple[int, int, _Fields]], most: int
+) -> int:
+    """Messages right inside of one from `at` to `end`; those that hold others are noted in `inside`."""
+    counted = 0
+    while at < end and counted <= most:
+        tag = body[at]
+        at += 1
+        if tag > 0x7F:  # noqa: PLR2004 - a further byte follows
+            tag, at = _varint(body, at - 1)
+        kind = tag & 7
+        if kind == 2:  # noqa: PLR2004 - a length and so many bytes
+            size = body[at]
+            at += 1
+            if size > 0x7F:  # noqa: PLR2004 - as above
+                size, at = _varint(body, at - 1)
+            fields = known.get(tag)
+            if fields is not None:
+                counted += 1
+                if size and fields:
+                    inside.append((at, at + size, fields))
+            at += size
+        else:
+            at = _skip(body, at, kind)
+    if at > end:
+        raise NotProtobufError
+    return counted
+
+
+def _skip(body: bytes, at: int, kind: int) -> int:
+    """Where a field ends that holds no bytes."""
+    if kind == 0:
+        return _varint(body, at)[1]
+    if kind in _WIDTHS:
+        return at + _WIDTHS[kind]
+    raise NotProtobufError
+
+
+_WIDTHS: Final = {1: 8, 3: 0, 4: 0, 5: 4}
+"""64 and 32 bits, and the marks around a group: its fields are counted as if they stood beside it."""
+_VARINT_BITS_MAX: Final = 63
+
+
+def _varint(body: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while shift <= _VARINT_BITS_MAX:
+        byte = body[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte <= 0x7F:  # noqa: PLR2004 - the last one
+            return value, at
+        shift += 7
+    raise NotProtobufError

@@ -1,0 +1,93 @@
+"""What a body would become is counted before it becomes anything."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from producer_gateway.density import examine_events, examine_run
+from producer_gateway.errors import BodyTooLargeError
+from producer_gateway.otlp.density import FIELDS, count, examine_json, examine_protobuf
+from producer_gateway.otlp.errors import NotProtobufError
+from tests.support import hostile
+
+GOLDEN = Path(__file__).parents[3] / "golden" / "otlp"
+LARGE = 8_000_000
+
+
+def messages(message: Any) -> int:
+    """Messages and repeated strings inside of a message, at any depth."""
+    found = 0
+    for field, value in message.ListFields():
+        values = value if field.is_repeated else [value]
+        if field.message_type is not None:
+            found += len(values) + sum(messages(each) for each in values)
+        elif field.is_repeated:
+            found += len(values)
+    return found
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.pb")), ids=lambda path: path.stem)
+def test_real_exports(path: Path) -> None:
+    """Of real exports every message is counted, and none of them is refused."""
+    body = path.read_bytes()
+    assert count(body, FIELDS, most=1_000_000) == messages(ExportTraceServiceRequest.FromString(body))
+    examine_protobuf(body)
+
+
+def test_large_real_export() -> None:
+    """Thousands of real spans with long content pass."""
+    body = (GOLDEN / "langchain_openllmetry.pb").read_bytes()
+    examine_protobuf(body * (6_000_000 // len(body)))
+
+
+@pytest.mark.parametrize("kind", hostile.PROTOBUF)
+def test_dense_protobuf(kind: str) -> None:
+    """Empty messages by the million are refused, wherever they stand."""
+    with pytest.raises(BodyTooLargeError):
+        examine_protobuf(hostile.PROTOBUF[kind](LARGE))
+
+
+@pytest.mark.parametrize("kind", hostile.OTLP_JSON)
+def test_dense_json(kind: str) -> None:
+    """So are empty objects."""
+    with pytest.raises(BodyTooLargeError):
+        examine_json(hostile.OTLP_JSON[kind](LARGE))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in hostile.EVENTS if kind != "wide strings"])
+def test_dense_events(kind: str) -> None:
+    """And values of any kind in events."""
+    with pytest.raises(BodyTooLargeError):
+        examine_events(hostile.EVENTS[kind](LARGE))
+
+
+@pytest.mark.parametrize("kind", hostile.RUNS)
+def test_dense_runs(kind: str) -> None:
+    """And in run documents, where a few already cost much."""
+    with pytest.raises(BodyTooLargeError):
+        examine_run(hostile.RUNS[kind](LARGE // 8))
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [b"\x0a", b"\x0a\x05", b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", b"\x0f", b"\x09\x00", b"\x80"],
+    ids=["no length", "too short", "endless length", "no such kind", "half a number", "half a tag"],
+)
+def test_not_protobuf(tail: bytes) -> None:
+    """What the parser could not read is refused here already, with whatever stands before it."""
+    with pytest.raises(NotProtobufError):
+        count(hostile.PROTOBUF["attributes"](100) + tail, FIELDS, most=1_000)
+
+
+def test_groups() -> None:
+    """Messages in a group, which has no length, are counted too."""
+    assert count(b"\x9b\x06" + hostile.PROTOBUF["attributes"](20) + b"\x9c\x06", FIELDS, most=100) == 3 + 10
+
+
+def test_small_bodies() -> None:
+    """Small bodies pass uncounted: they can do no harm."""
+    examine_protobuf(hostile.PROTOBUF["spans"](60_000))
+    examine_json(hostile.OTLP_JSON["spans"](1_000_000))
+    examine_events(hostile.EVENTS["lists"](1_000_000))
