@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from deploy.kafka_access import KafkaAccess
 from deploy.local_stack import LocalStack
 from deploy.local_stack.server import Server
+from servicekit.kafka import KafkaSecurity
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,11 @@ class Infrastructure:
     def kafka_bootstrap(self) -> str:
         """What Kafka's clients connect to."""
         return self.existing.kafka_bootstrap or self.stack.kafka.bootstrap
+
+    @property
+    def kafka_security(self) -> KafkaSecurity:
+        """How this command connects to Kafka."""
+        return KafkaAccess().kafka_security if self.existing.kafka_bootstrap else KafkaSecurity()
 
     @property
     def owner_dsn(self) -> str:

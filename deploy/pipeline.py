@@ -45,7 +45,7 @@ class Pipeline:
         """Start everything, wait until it is ready, publish where it is."""
         forget_endpoints(self._settings.state_dir)  # a killed command's
         self.infrastructure.start()
-        report = asyncio.run(ensure_topic(self.infrastructure.kafka_bootstrap))
+        report = asyncio.run(ensure_topic(self.infrastructure.kafka_bootstrap, security=self.infrastructure.kafka_security))
         self._report(f"topic {report.name}: {report.partitions} partitions, {'made' if report.created else 'checked'}")
         migrate(self.infrastructure.owner_dsn, report=self._report)
         self.infrastructure.admit_services()

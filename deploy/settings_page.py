@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 from pydantic_settings import BaseSettings
 
+from deploy.kafka_access import KafkaAccess
 from producer_gateway.settings import GatewaySettings
 from query_service.settings import QuerySettings
 from stream_workers.settings import WorkerSettings
@@ -18,6 +19,7 @@ _SERVICES: Final[tuple[tuple[str, type[BaseSettings]], ...]] = (
     ("Gateway: `python -m producer_gateway`", GatewaySettings),
     ("Worker: `python -m stream_workers`", WorkerSettings),
     ("Query service: `python -m query_service`", QuerySettings),
+    ("The command: `agenttracer topics` and `agenttracer up` with `--kafka`", KafkaAccess),
 )
 _HEAD: Final = """# Settings of the services
 
@@ -50,7 +52,10 @@ def _shown(default: object, *, required: bool) -> str:
         return "(none)"
     if isinstance(default, SecretStr):
         return f"`{default.get_secret_value()}`"
-    return f"`{default}`" if isinstance(default, str | int | float) else "(see `servicekit/kafka.py`)"
+    if isinstance(default, BaseModel):
+        module = type(default).__module__.replace(".", "/")
+        return f"(see `{module}.py`)"
+    return f"`{default}`"
 
 
 def _reasons(settings: type[BaseSettings]) -> dict[str, str]:

@@ -15,6 +15,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from deploy.errors import TopicError
+from servicekit.kafka import KafkaSecurity
 
 _APPEARS_WITHIN_S = 15.0
 _POLL_S = 0.1
@@ -95,9 +96,9 @@ class TopicAdmin:
 
 
 @asynccontextmanager
-async def topic_admin(bootstrap: str) -> AsyncIterator[TopicAdmin]:
+async def topic_admin(bootstrap: str, security: KafkaSecurity) -> AsyncIterator[TopicAdmin]:
     """Connect to the cluster for the length of the block. Raises TopicError if it cannot be reached."""
-    client = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="agenttracer-topics")
+    client = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="agenttracer-topics", **security.aiokafka_arguments())
     try:
         await client.start()
         yield TopicAdmin(client)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from agenttracer.wire.topics import EVENTS_TOPIC, PARTITIONS_DEFAULT, RECORD_MAX_BYTES
 from deploy.errors import TopicError
 from deploy.topic_admin import FoundTopic, TopicAdmin, topic_admin
+from servicekit.kafka import KafkaSecurity
 
 RETENTION_MIN_DAYS = 7  # what a rebuild of the store from the topic may rely on
 _DAY_MS = 24 * 60 * 60 * 1000
@@ -73,6 +74,7 @@ async def ensure_topic(
     partitions: int = PARTITIONS_DEFAULT,
     replication_factor: int | None = None,
     retention_days: int = RETENTION_MIN_DAYS,
+    security: KafkaSecurity | None = None,
 ) -> TopicReport:
     """Create the topic, or check it and apply the settings that differ. Idempotent, and safe to run twice at once.
 
@@ -84,7 +86,7 @@ async def ensure_topic(
         raise TopicError(
             f"a retention of {retention_days} days is too short to rebuild the store; ask for {RETENTION_MIN_DAYS} or more"
         )
-    async with topic_admin(bootstrap) as admin:
+    async with topic_admin(bootstrap, security or KafkaSecurity()) as admin:
         copies = replication_factor or await _default_replication(admin)
         wanted = wanted_settings(replication_factor=copies, retention_days=retention_days)
         created = await admin.find(name) is None and await admin.create(

@@ -84,7 +84,7 @@ def main() -> None:
         app,
         host=settings.host,
         port=settings.port,
-        loop="uvloop",
+        loop="servicekit.tls_loop:Loop",
         http=_door(settings, metrics),  # type: ignore[arg-type]  # uvicorn only ever calls it
         ws="none",
         lifespan="on",
@@ -93,6 +93,7 @@ def main() -> None:
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=settings.drain_timeout_s,
+        **settings.tls.uvicorn_arguments(),  # type: ignore[arg-type]  # as that method promises
     )
     # uvicorn raises the signal once more when it has ended in order: heard here, so that the process exits with 0.
     for ending in (signal.SIGTERM, signal.SIGINT):

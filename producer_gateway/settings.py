@@ -11,6 +11,7 @@ from agenttracer.wire.topics import EVENTS_TOPIC, RECORD_MAX_BYTES
 from servicekit.access import ANONYMOUS_RULE, PEPPER_RULE, is_loopback
 from servicekit.kafka import KafkaSecurity
 from servicekit.keys import PEPPER_MIN_CHARS
+from servicekit.tls import Tls
 
 _KIB = 1024
 _MIB = 1024 * _KIB
@@ -25,6 +26,8 @@ class GatewaySettings(BaseSettings):
     """Without TLS in front of it nothing but this machine should reach it, unless somebody says so."""
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
     """Where the SDK looks by default. 0 lets the system choose."""
+    tls: Tls = Tls()
+    """Certificate and key; without them plain HTTP, which fits loopback, or a balancer that ends TLS in front."""
     log_level: str = "INFO"
     """Enough to see every change of state; a request that goes well writes no line."""
     postgres_dsn: SecretStr | None = None

@@ -36,7 +36,7 @@ def main() -> None:
         app_on_postgres(settings),
         host=settings.host,
         port=settings.port,
-        loop="uvloop",
+        loop="servicekit.tls_loop:Loop",
         http="httptools",
         ws="none",
         lifespan="on",
@@ -46,6 +46,7 @@ def main() -> None:
         proxy_headers=False,
         limit_concurrency=settings.connections_max,
         timeout_graceful_shutdown=settings.drain_timeout_s,
+        **settings.tls.uvicorn_arguments(),  # type: ignore[arg-type]  # as that method promises
     )
     # uvicorn raises the signal once more when it has ended in order: heard here, so that the process exits with 0.
     for ending in (signal.SIGTERM, signal.SIGINT):

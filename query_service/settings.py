@@ -8,17 +8,20 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from agenttracer.wire import form
 from servicekit.access import ANONYMOUS_RULE, PEPPER_RULE, is_loopback
 from servicekit.keys import PEPPER_MIN_CHARS
+from servicekit.tls import Tls
 
 
 class QuerySettings(BaseSettings):
     """Settings of one query process: environment variables `AGENTTRACER_QUERY_…`."""
 
-    model_config = SettingsConfigDict(env_prefix="AGENTTRACER_QUERY_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="AGENTTRACER_QUERY_", env_nested_delimiter="__", frozen=True, extra="ignore")
 
     host: str = "127.0.0.1"
     """Without TLS in front of it nothing but this machine should reach it, unless somebody says so."""
     port: Annotated[int, Field(ge=0, le=65_535)] = 8001
     """Beside the gateway's 8000. 0 lets the system choose."""
+    tls: Tls = Tls()
+    """Certificate and key; without them plain HTTP, which fits loopback, or a balancer that ends TLS in front."""
     log_level: str = "INFO"
     """Enough to see every change of state; a request that goes well writes no line."""
     key_pepper: SecretStr | None = None

@@ -88,7 +88,8 @@ class Worker:
         """The topic, waited for as long as it takes; None when told to stop meanwhile."""
         while not stop.is_set():
             try:
-                topic = await find_topic(self.settings.kafka_bootstrap, self.settings.topic)
+                security = self.settings.kafka_security.aiokafka_arguments()
+                topic = await find_topic(self.settings.kafka_bootstrap, self.settings.topic, **security)
             except (KafkaError, OSError) as error:
                 _log.warning("kafka_away", error_class=error_class(error))
             else:

@@ -6,6 +6,7 @@ from typing import Any, Final
 import faust
 from faust.types.tuples import TP
 
+from stream_workers.credentials import credentials
 from stream_workers.delivery import ChunkConsumer, ChunkScheduler, ChunkTransport
 from stream_workers.ingest import Ingest, end_process
 from stream_workers.ledger import Ledger
@@ -27,6 +28,7 @@ def create_app(settings: WorkerSettings, ingest: Ingest, ledger: Ledger) -> Any:
     app = _App(
         settings.group,
         broker=[f"kafka://{server.strip()}" for server in settings.kafka_bootstrap.split(",")],
+        broker_credentials=credentials(settings.kafka_security),
         store="memory://",
         key_serializer="raw",
         value_serializer="raw",

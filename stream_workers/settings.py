@@ -4,15 +4,18 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from agenttracer.wire.topics import EVENTS_TOPIC
+from servicekit.kafka import KafkaSecurity
 
 
 class WorkerSettings(BaseSettings):
     """One worker's settings. Each default has its reason beside it."""
 
-    model_config = SettingsConfigDict(env_prefix="AGENTTRACER_WORKER_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix="AGENTTRACER_WORKER_", env_nested_delimiter="__", frozen=True, extra="forbid")
 
     kafka_bootstrap: str = "127.0.0.1:9092"
     """Kafka's addresses, comma-separated. The local stack's by default."""
+    kafka_security: KafkaSecurity = KafkaSecurity()
+    """Plaintext, which fits a broker on loopback and nothing else."""
     postgres_dsn: SecretStr
     """Where the store is, for the role agenttracer_worker. No default: a worker without a store has nothing to do."""
     topic: str = EVENTS_TOPIC

@@ -162,6 +162,7 @@ def topics(
             partitions=partitions,
             replication_factor=replication_factor,
             retention_days=retention_days,
+            security=infrastructure.kafka_security,
         )
     )
     screen.show_topic(report)

@@ -50,7 +50,7 @@ class FakeAdmin:
 def ensure(monkeypatch: pytest.MonkeyPatch) -> Ensure:
     def run(admin: FakeAdmin, **options: int) -> TopicReport:
         @asynccontextmanager
-        async def connect(_bootstrap: str) -> AsyncIterator[FakeAdmin]:
+        async def connect(_bootstrap: str, _security: object) -> AsyncIterator[FakeAdmin]:
             yield admin
 
         monkeypatch.setattr(topics, "topic_admin", connect)
