@@ -4,16 +4,19 @@ import gc
 import logging
 import signal
 import socket
+import sys
 from types import FrameType
 from typing import Final
 
 import uvicorn
 
-from producer_gateway.app import Drain, create_app
+from producer_gateway.app import Drain, create_app, readiness
 from producer_gateway.door import Door
 from producer_gateway.kafka_log import KafkaLog
 from producer_gateway.metrics import Metrics
 from producer_gateway.open_files import make_room
+from producer_gateway.pages import Pages
+from producer_gateway.processes import Group, shared_socket
 from producer_gateway.settings import GatewaySettings
 from servicekit import logs
 from servicekit.access import NOBODY_RULE, key_ring
@@ -27,17 +30,24 @@ _COLLECT_AFTER_OBJECTS: Final = 50_000
 class Server(uvicorn.Server):
     """uvicorn, that turns readiness red before anything else when it is told to end."""
 
-    def __init__(self, config: uvicorn.Config, drain: Drain) -> None:
+    def __init__(self, config: uvicorn.Config, drain: Drain, pages: Pages) -> None:
         super().__init__(config)
         self._drain = drain
+        self._pages = pages
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and say where: port 0 let the system choose."""
         await super().startup(sockets=sockets)
+        await self._pages.open()
         _collect_seldom()
         for server in self.servers:
             for listener in server.sockets:
                 _LOG.info("listening", port=listener.getsockname()[1])
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish; the pages show it until the end."""
+        await super().shutdown(sockets=sockets)
+        self._pages.close()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal arrived."""
@@ -62,11 +72,20 @@ def _door(settings: GatewaySettings, metrics: Metrics) -> Door:
     return Door(settings, metrics, connections_max=room)
 
 
-def main() -> None:
-    """Serve until SIGTERM or SIGINT; then finish what is in flight and return."""
+def main() -> int:
+    """Serve, in as many processes as told."""
     settings = read_settings(GatewaySettings)
     if settings.postgres_dsn is None and settings.anonymous_project is None:
         refuse_to_start(NOBODY_RULE)
+    if settings.processes > 1:
+        logs.configure(settings.log_level)
+        return Group(settings).run()
+    serve(settings)
+    return 0
+
+
+def serve(settings: GatewaySettings) -> None:
+    """Serve until SIGTERM or SIGINT; then finish what is in flight and return."""
     logs.configure(settings.log_level)
     if settings.log_level.upper() != "DEBUG":
         # While Kafka is away the client writes 40 lines a second. The supervisor says the same once a try.
@@ -79,7 +98,9 @@ def main() -> None:
         stale_max_s=settings.keys_stale_max_s,
         log=_LOG,
     )
-    app = create_app(settings, KafkaLog(settings, metrics), keys=keys, metrics=metrics, drain=drain)
+    record_log = KafkaLog(settings, metrics)
+    app = create_app(settings, record_log, keys=keys, metrics=metrics, drain=drain)
+    pages = Pages(settings, metrics, readiness=readiness(record_log, keys, drain))
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -98,8 +119,9 @@ def main() -> None:
     # uvicorn raises the signal once more when it has ended in order: heard here, so that the process exits with 0.
     for ending in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ending, lambda _number, _frame: None)
-    Server(config, drain).run()
+    sockets = [shared_socket(settings.host, settings.port)] if settings.reuse_port else None
+    Server(config, drain, pages).run(sockets=sockets)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -17,7 +17,7 @@ from producer_gateway.routes import Ingest, ingest_router
 from producer_gateway.settings import GatewaySettings
 from servicekit import loop_errors
 from servicekit.access import Access
-from servicekit.health import health_router
+from servicekit.health import Readiness, health_router
 from servicekit.key_ring import KeyRing
 from servicekit.keys import Scope
 from servicekit.logs import Log
@@ -28,6 +28,15 @@ class Drain:
 
     def __init__(self) -> None:
         self.begun = False
+
+
+def readiness(record_log: RecordLog, keys: KeyRing, drain: Drain) -> Readiness:
+    """Whether this process will take requests now."""
+
+    async def ask() -> str | None:
+        return "draining" if drain.begun else record_log.unready() or keys.unready()
+
+    return ask
 
 
 def _wall_clock_us() -> int:
@@ -55,9 +64,6 @@ def create_app(
         await record_log.close()
         await keys.close()
 
-    async def readiness() -> str | None:
-        return "draining" if drain.begun else record_log.unready() or keys.unready()
-
     app = FastAPI(
         title="AgentTracer gateway",
         version="1.0",
@@ -74,7 +80,7 @@ def create_app(
     ingest_routers = ingest_router(ingest), otlp_router(ingest)
     for router in ingest_routers:
         app.include_router(router)  # and no dependencies here: the hot lane sees those of routers and routes alone
-    app.include_router(health_router(readiness=readiness, registry=metrics.registry))
+    app.include_router(health_router(readiness=readiness(record_log, keys, drain), registry=metrics.registry))
     # First, so that whatever is added later stands before it.
     app.add_middleware(HotLane, endpoints=hot_endpoints(ingest_routers), answer=answers.refusal)
     anonymous = settings.anonymous_project is not None

@@ -26,6 +26,13 @@ class GatewaySettings(BaseSettings):
     """Without TLS in front of it nothing but this machine should reach it, unless somebody says so."""
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
     """Where the SDK looks by default. 0 lets the system choose."""
+    reuse_port: bool = False
+    """Lets several processes listen on the same port, between which the system spreads connections. Off, a second one fails."""
+    processes: Annotated[int, Field(ge=1, le=64)] = 1
+    """Started by this one on its port, each on one core with limits and a producer of its own. More than one needs pages_port."""
+    pages_port: Annotated[int, Field(ge=0, le=65_535)] | None = None
+    """Health, readiness and metrics of this process alone, in plain HTTP; the n-th of several has the n-th port from here on.
+    0 lets the system choose. On the shared port these pages are of whichever process answers."""
     tls: Tls = Tls()
     """Certificate and key; without them plain HTTP, which fits loopback, or a balancer that ends TLS in front."""
     log_level: str = "INFO"
@@ -102,9 +109,11 @@ class GatewaySettings(BaseSettings):
     """To close a producer. What it still holds then has been answered with 503 already."""
 
     @model_validator(mode="after")
-    def _receive_leaves_time(self) -> Self:
+    def _sound(self) -> Self:
         if self.receive_timeout_s >= self.request_deadline_s:
             raise ValueError("receive_timeout_s must be below request_deadline_s: the rest is the time to produce in")
+        if self.processes > 1 and self.pages_port is None:
+            raise ValueError("processes needs pages_port: metrics read from a shared port are of whichever process answers")
         return self
 
     @model_validator(mode="after")

@@ -1,0 +1,112 @@
+"""Several gateway processes on one port: starts them, starts anew what ends, and ends them all. No request passes through here.
+
+The system spreads connections over them (SO_REUSEPORT). Each has its own producer, limits, metrics, and port for its pages.
+"""
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import Final
+
+from producer_gateway.settings import GatewaySettings
+from servicekit.logs import Log
+
+_LOG: Final = Log("gateway")
+_POLL_S: Final = 0.1
+_RESTART_MAX_S: Final = 30.0
+_CALM_S: Final = 60.0
+"""A process that has run for so long is started anew at once; one that ends again and again ever later."""
+_GRACE_S: Final = 5.0
+_PARENT_DIED: Final = 1  # PR_SET_PDEATHSIG in linux/prctl.h
+
+
+@dataclass(slots=True)
+class _Member:
+    """One process of the group."""
+
+    number: int
+    process: "subprocess.Popen[bytes] | None" = None
+    started_at: float = 0.0
+    start_at: float = 0.0
+    delay_s: float = field(default=1.0)
+
+
+class Group:
+    """The processes of one `python -m producer_gateway` with more than one."""
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        self._settings = settings
+        self._members = [_Member(number) for number in range(settings.processes)]
+        self._ending = False
+        # Bound but never listening: keeps the port, or has the system choose one, while members come and go.
+        self._port_holder = shared_socket(settings.host, settings.port)
+
+    def run(self) -> int:
+        """Until SIGTERM or SIGINT. Answers the exit code: 0 when every process ended in order."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._end)
+        while not self._ending:
+            for member in self._members:
+                self._tend(member)
+            time.sleep(_POLL_S)
+        return self._stop()
+
+    def _end(self, _number: int, _frame: object) -> None:
+        self._ending = True
+
+    def _tend(self, member: _Member) -> None:
+        now = time.monotonic()
+        if member.process is None:
+            if now >= member.start_at:
+                self._start(member, now)
+        elif member.process.poll() is not None:
+            _LOG.error("process_ended", number=member.number, code=member.process.returncode)
+            member.delay_s = 1.0 if now - member.started_at > _CALM_S else min(2 * member.delay_s, _RESTART_MAX_S)
+            member.process, member.start_at = None, now + member.delay_s
+
+    def _start(self, member: _Member, now: float) -> None:
+        pages_port = self._settings.pages_port or 0
+        told = {
+            "PROCESSES": "1",
+            "REUSE_PORT": "true",
+            "PORT": str(self._port_holder.getsockname()[1]),
+            "PAGES_PORT": str(pages_port + member.number if pages_port else 0),
+        }
+        environment = os.environ | {f"AGENTTRACER_GATEWAY_{name}": value for name, value in told.items()}
+        member.process = subprocess.Popen([sys.executable, "-m", "producer_gateway.member"], env=environment)
+        member.started_at = now
+
+    def _stop(self) -> int:
+        processes = [member.process for member in self._members if member.process is not None]
+        for process in processes:
+            process.terminate()
+        deadline = time.monotonic() + self._settings.drain_timeout_s + self._settings.flush_timeout_s + _GRACE_S
+        for process in processes:
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._port_holder.close()
+        return 0 if all(process.returncode == 0 for process in processes) else 1
+
+
+def shared_socket(host: str, port: int) -> socket.socket:
+    """A bound socket that lets other processes of the same user listen on the same port. Raises OSError."""
+    (family, _, _, _, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    bound = socket.socket(family)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    bound.bind(address)
+    bound.set_inheritable(False)
+    return bound
+
+
+def end_with_parent() -> None:
+    """Have the system send SIGTERM to this process when its parent is gone: nobody else would ever end it."""
+    ctypes.CDLL(None).prctl(_PARENT_DIED, signal.SIGTERM)
