@@ -2,9 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from producer_gateway.errors import OverloadedError
 from producer_gateway.metrics import Metrics
+
+_NEARLY_FULL: Final = 0.8
+"""Share of the budget from which on the project that holds most of it has to wait, so that others have room."""
 
 
 class Admission:
@@ -16,15 +20,16 @@ class Admission:
         self._metrics = metrics
         self._bytes = 0
         self._requests = 0
+        self._by_project: dict[str, int] = {}
 
     @contextmanager
-    def admit(self) -> Iterator["Ticket"]:
+    def admit(self, project: str) -> Iterator["Ticket"]:
         """A ticket whose bytes and place are given back when the block ends, however it ends."""
-        ticket = Ticket(self)
+        ticket = Ticket(self, project)
         try:
             yield ticket
         finally:
-            self._count(requests=-ticket.places, held=-ticket.held)
+            self._count(requests=-ticket.places, held=-ticket.held, project=project)
 
     def take_place(self) -> None:
         """Reserve a place for one request. Raises OverloadedError when all are taken."""
@@ -32,13 +37,25 @@ class Admission:
             raise OverloadedError
         self._count(requests=1)
 
-    def take_bytes(self, size: int) -> None:
-        """Reserve `size` bytes. Raises OverloadedError when they do not fit."""
-        if self._bytes + size > self._max_bytes:
+    def take_bytes(self, size: int, *, project: str) -> None:
+        """Reserve `size` bytes. Raises OverloadedError when they do not fit, or nearly not and the project holds most of all."""
+        held = self._bytes + size
+        if held > self._max_bytes:
             raise OverloadedError
-        self._count(held=size)
+        if held > _NEARLY_FULL * self._max_bytes and self._is_heaviest(project, size):
+            raise OverloadedError(code="project_overloaded")
+        self._count(held=size, project=project)
 
-    def _count(self, *, requests: int = 0, held: int = 0) -> None:
+    def _is_heaviest(self, project: str, size: int) -> bool:
+        """Whether other projects are there too, and none of them would hold as much."""
+        others = [held for name, held in self._by_project.items() if name != project]
+        return bool(others) and self._by_project.get(project, 0) + size > max(others)
+
+    def _count(self, *, requests: int = 0, held: int = 0, project: str = "") -> None:
+        if held:
+            self._by_project[project] = self._by_project.get(project, 0) + held
+            if not self._by_project[project]:
+                del self._by_project[project]
         self._requests += requests
         self._bytes += held
         self._metrics.in_flight_requests.set(self._requests)
@@ -51,14 +68,17 @@ class Ticket:
     Slow senders hold no place, or a few hundred of them would keep everybody else out.
     """
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self, admission: Admission, project: str) -> None:
         self._admission = admission
+        self._project = project
         self.held = 0
+        self.received = 0
+        """Bytes on the wire."""
         self.places = 0
 
     def hold(self, size: int) -> None:
         """Reserve `size` more bytes. Raises OverloadedError."""
-        self._admission.take_bytes(size)
+        self._admission.take_bytes(size, project=self._project)
         self.held += size
 
     def enter(self) -> None:

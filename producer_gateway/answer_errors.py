@@ -50,7 +50,7 @@ class ErrorAnswers:
         self._metrics.requests_refused.labels(error.error_code).inc()
         headers = dict(error.headers)
         if isinstance(error, UnavailableError):
-            headers["Retry-After"] = retry_after_s(self._retry_after_s)
+            headers["Retry-After"] = retry_after_s(self._retry_after_s, after_s=error.least_s)
         return _answer(request, error.members(), status=error.status, headers=headers)
 
     async def _http(self, request: Request, error: Exception) -> Response:

@@ -53,6 +53,7 @@ _SENTENCES: Final = {
     413: "The body, or what it inflates to, is too large: split it.",
     415: "Not application/json, or an encoding other than one layer of gzip or zstd.",
     422: "The named field breaks the named rule; of a batch, nothing at all could be accepted.",
+    429: "The key has sent more than it may. Nothing was taken: send the same ids again after Retry-After seconds.",
     431: "Address and headers are too large.",
     503: "The log did not acknowledge, or too much is in flight. The outcome is unknown: send the same ids again after "
     "Retry-After seconds.",

@@ -18,6 +18,7 @@ GatewayError
 ├── UnavailableError            503 with Retry-After: the outcome is unknown, or nothing was done
 │   ├── OverloadedError         too much is in flight
 │   ├── KeysUnavailableError    keys cannot be told apart now
+│   ├── RateLimitedError        429: the key has sent more than it may
 │   ├── TooManyConnectionsError too many are open, and none of them can be spared
 │   └── LogUnavailableError     the log did not acknowledge in time, or is known not to
 └── ClientGoneError             nobody is left to answer
@@ -25,6 +26,7 @@ GatewayError
 A default message is its class's docstring. Messages are constant: no value that was received ever stands in one.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -166,6 +168,8 @@ class UnavailableError(GatewayError):
 
     status = 503
     code = "unavailable"
+    least_s: int = 0
+    """What to wait at the least, where that is known."""
 
 
 class OverloadedError(UnavailableError):
@@ -178,6 +182,17 @@ class KeysUnavailableError(UnavailableError):
     """API keys cannot be checked now: send the same events, with the same ids, after Retry-After seconds."""
 
     code = "keys_unavailable"
+
+
+class RateLimitedError(UnavailableError):
+    """This key has sent more than it may: send the same events, with the same ids, after Retry-After seconds."""
+
+    status = 429
+    code = "rate_limited"
+
+    def __init__(self, *, wait_s: float) -> None:
+        super().__init__()
+        self.least_s = math.ceil(wait_s)
 
 
 class TooManyConnectionsError(UnavailableError):

@@ -60,6 +60,7 @@ async def _read(request: Request, *, limits: Limits, ticket: Ticket) -> bytes:
                 if received > limits.body_max_bytes:
                     raise BodyTooLargeError
                 ticket.hold(len(chunk))
+                ticket.received = received
                 chunks.append(chunk)
     except TimeoutError:
         raise SlowBodyError from None

@@ -1,8 +1,8 @@
 """The two ways in, `POST /v1/events` and `POST /v1/runs`: each receives, checks, publishes and answers within one deadline."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from fastapi import APIRouter, Request
@@ -17,13 +17,16 @@ from producer_gateway.errors import (
     GatewayError,
     KeysUnavailableError,
     LogUnavailableError,
+    RateLimitedError,
     UnauthenticatedError,
     UnprocessableError,
 )
 from producer_gateway.metrics import Metrics
 from producer_gateway.name_cap import NameCap
 from producer_gateway.openapi import batch_body, run_body
+from producer_gateway.project_metrics import ProjectMetrics
 from producer_gateway.publish import Outcome, Publisher
+from producer_gateway.rate import Rate
 from producer_gateway.read_document import read_document
 from producer_gateway.receive import Limits, receive
 from producer_gateway.record_log import RecordLog
@@ -72,6 +75,9 @@ class Ingest:
         self._admission = Admission(
             max_bytes=settings.in_flight_max_bytes, max_requests=settings.in_flight_max_requests, metrics=metrics
         )
+        self._event_rate = Rate(per_s=settings.rate_events_per_s, burst_s=settings.rate_burst_s)
+        self._byte_rate = Rate(per_s=settings.rate_bytes_per_s, burst_s=settings.rate_burst_s)
+        self._projects = ProjectMetrics(projects_max=settings.projects_shown_max, registry=metrics.registry)
         self._names = NameCap(names_max=settings.names_max_per_day)
         self._publisher = Publisher(record_log, record_max_bytes=settings.record_max_bytes, clock_us=clock_us, metrics=metrics)
 
@@ -82,18 +88,35 @@ class Ingest:
             raise _REFUSALS[caller]
         return caller
 
-    def admit(self) -> AbstractContextManager[Ticket]:
-        """What a request holds while it lasts. Raises LogUnavailableError while the log is known not to answer."""
-        reason = self._log.unready()
-        if reason is not None:
-            raise LogUnavailableError(code=reason)
-        return self._admission.admit()
+    @contextmanager
+    def admit(self, caller: Caller) -> Iterator[Ticket]:
+        """What a request holds while it lasts. Raises RateLimitedError, LogUnavailableError."""
+        with self._projects.request(caller.project):
+            reason = self._log.unready()
+            if reason is not None:
+                raise LogUnavailableError(code=reason)
+            _check(caller, self._event_rate, self._byte_rate)
+            with self._admission.admit(caller.project) as ticket:
+                yield ticket
+
+    def _charge_events(self, batches: Sequence[Checked], caller: Caller) -> None:
+        """Before any is published: a request is accepted whole or not at all."""
+        _check(caller, self._event_rate)
+        self._event_rate.charge(caller.key_id, sum(len(each.events) for each in batches), now=time.monotonic())
 
     async def receive(
-        self, request: Request, ticket: Ticket, *, accepts: str = "application/json", examine: Examine = examine_events
+        self,
+        request: Request,
+        ticket: Ticket,
+        caller: Caller,
+        *,
+        accepts: str = "application/json",
+        examine: Examine = examine_events,
     ) -> bytes:
         """The request's body, inflated, and not too dense. Raises RefusedError, OverloadedError, ClientGoneError."""
         body = await receive(request, limits=self._limits, ticket=ticket, accepts=accepts)
+        self._byte_rate.charge(caller.key_id, ticket.received, now=time.monotonic())
+        self._projects.received(caller.project, len(body))
         ticket.enter()
         examine(body)
         ticket.hold(_OBJECTS_FACTOR * len(body))
@@ -107,7 +130,9 @@ class Ingest:
     async def publish(self, checked: Checked, *, caller: Caller, deadline: float) -> Outcome:
         """Raises LogUnavailableError at the deadline (monotonic, s), UnprocessableError when nothing at all is accepted."""
         timeout_s = max(0.0, deadline - time.monotonic())
+        self._charge_events([checked], caller)
         outcome = await self._publisher.publish(checked, project=caller.project, timeout_s=timeout_s)
+        self._projects.accepted(caller.project, outcome.accepted)
         if outcome.accepted == 0:
             raise UnprocessableError(field="events", code="nothing_accepted", rejected=_members(outcome.rejected))
         return outcome
@@ -115,7 +140,10 @@ class Ingest:
     async def publish_each(self, batches: Sequence[Checked], *, caller: Caller, deadline: float) -> list[Outcome]:
         """As `publish`, but what is not accepted is in the outcomes alone. Raises LogUnavailableError at the deadline."""
         timeout_s = max(0.0, deadline - time.monotonic())
-        return await self._publisher.publish_each(batches, project=caller.project, timeout_s=timeout_s)
+        self._charge_events(batches, caller)
+        outcomes = await self._publisher.publish_each(batches, project=caller.project, timeout_s=timeout_s)
+        self._projects.accepted(caller.project, sum(each.accepted for each in outcomes))
+        return outcomes
 
     def count_spans(self, rejected: Sequence[Rejection], *, dropped: Mapping[str, int], left_out: Mapping[str, int]) -> None:
         """Count what OTLP spans lost on their way to events: whole spans, values by rule, attributes by class of name."""
@@ -129,6 +157,13 @@ class Ingest:
     def deadline(self) -> float:
         """When a request that begins now must be answered (monotonic, s)."""
         return time.monotonic() + self.settings.request_deadline_s
+
+
+def _check(caller: Caller, *rates: Rate) -> None:
+    now = time.monotonic()
+    wait_s = max(rate.wait_s(caller.key_id, now=now) for rate in rates)
+    if wait_s:
+        raise RateLimitedError(wait_s=wait_s)
 
 
 def ingest_router(ingest: Ingest) -> APIRouter:
@@ -147,8 +182,8 @@ def ingest_router(ingest: Ingest) -> APIRouter:
         """Answers 202 once every accepted event is durable. Items that break the contract are refused one by one."""
         deadline = ingest.deadline()
         caller = ingest.authenticate(request)
-        with ingest.admit() as ticket:
-            body = await ingest.receive(request, ticket)
+        with ingest.admit(caller) as ticket:
+            body = await ingest.receive(request, ticket, caller)
             checked = ingest.cap_names(check(body, events_max=ingest.settings.events_max), caller)
             del body  # as objects it is large enough while the log is waited for
             outcome = await ingest.publish(checked, caller=caller, deadline=deadline)
@@ -167,8 +202,8 @@ def ingest_router(ingest: Ingest) -> APIRouter:
         """Answers 202 once the run is durable. The document becomes the same events that an SDK would send."""
         deadline = ingest.deadline()
         caller = ingest.authenticate(request)
-        with ingest.admit() as ticket:
-            document = read_document(await ingest.receive(request, ticket, examine=examine_run))
+        with ingest.admit(caller) as ticket:
+            document = read_document(await ingest.receive(request, ticket, caller, examine=examine_run))
             now = ingest.clock_us()
             run_id = document.run_id or new_run_id(now)
             checked = ingest.cap_names(to_events(document, run_id=run_id, received_at=now), caller)

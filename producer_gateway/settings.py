@@ -70,6 +70,14 @@ class GatewaySettings(BaseSettings):
     """Events compress 10 to 30 times; gzip can reach 1,032, zstd 16,000, and only a bomb comes near."""
     events_max: Annotated[int, Field(ge=1, le=BATCH_MAX_EVENTS)] = BATCH_MAX_EVENTS
     """Events in one request. The contract's own limit, since the SDK knows that one."""
+    rate_events_per_s: Annotated[float, Field(ge=0)] = 0.0
+    """Of one key, in each process. 0: no limit, since what is too much depends on what Kafka and workers behind can take."""
+    rate_bytes_per_s: Annotated[float, Field(ge=0)] = 0.0
+    """Of one key, as received, in each process. 0: no limit, as above."""
+    rate_burst_s: Annotated[float, Field(gt=0, le=3_600)] = 10.0
+    """How many seconds' worth may come at once: an SDK that comes back after an outage sends its queue."""
+    projects_shown_max: Annotated[int, Field(ge=0, le=1_000)] = 50
+    """Projects with metrics of their own, by who comes first; the rest is `__other__`. Each takes some twenty series."""
     names_max_per_day: Annotated[int, Field(ge=1)] = 1_000
     """Different agents, versions, step names and failure codes, each, that a project may bring into a day's statistics; the rest
     is counted as `__other__`. A large fleet has hundreds; a name with an id in it makes as many as there are runs."""

@@ -13,8 +13,8 @@ from starlette.responses import Response
 
 _INVALID_ARGUMENT: Final = 3
 _INTERNAL: Final = 13
-_BY_STATUS: Final[Mapping[int, int]] = {401: 16, 403: 7, 503: 14}
-"""UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE."""
+_BY_STATUS: Final[Mapping[int, int]] = {401: 16, 403: 7, 429: 8, 503: 14}
+"""UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED, UNAVAILABLE."""
 _VARINT, _BYTES = 0, 2
 _VARINT_BITS: Final = 7
 

@@ -34,6 +34,7 @@ _SENTENCES: Final = {
     408: "google.rpc.Status: the body did not arrive in time.",
     413: "google.rpc.Status: the body, what it inflates to, or the number of spans is too large.",
     415: "google.rpc.Status: neither protobuf nor JSON, or an encoding other than one layer of gzip or zstd.",
+    429: "google.rpc.Status: more than the key may send; send the same again after Retry-After seconds.",
     503: "google.rpc.Status: not durable, or not known to be; send the same again after Retry-After seconds.",
 }
 
@@ -55,8 +56,8 @@ def otlp_router(ingest: Ingest) -> APIRouter:
         caller = ingest.authenticate(request)
         if media_type != encoding:
             raise WrongContentTypeError
-        with ingest.admit() as ticket:
-            body = await ingest.receive(request, ticket, accepts=encoding, examine=_EXAMINERS[encoding])
+        with ingest.admit(caller) as ticket:
+            body = await ingest.receive(request, ticket, caller, accepts=encoding, examine=_EXAMINERS[encoding])
             decoded = _DECODERS[encoding](body, spans_max=ingest.settings.events_max)
             traces = to_events(decoded)
             capped = [ingest.cap_names(each, caller) for each in traces.checked]

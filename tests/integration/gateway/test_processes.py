@@ -71,6 +71,7 @@ def group(tmp_path: Path, kafka_bootstrap: str) -> Iterator[Group]:
         "TOPIC": create_topic(kafka_bootstrap),
         "PROCESSES": 2,
         "PAGES_PORT": 0,
+        "ANONYMOUS_PROJECT": "default",
     }
     environment = os.environ | {f"AGENTTRACER_GATEWAY_{name}": str(value) for name, value in told.items()}
     with log.open("wb") as stderr:

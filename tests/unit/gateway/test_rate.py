@@ -1,0 +1,112 @@
+"""How much a key may send, who has to wait when room is short, and what is told of each project."""
+
+import pytest
+
+from producer_gateway.admission import Admission
+from producer_gateway.errors import OverloadedError
+from producer_gateway.metrics import Metrics
+from producer_gateway.rate import Rate
+from servicekit.keys import Scope
+from servicekit.testing import MemoryKeys
+from tests.unit.gateway import batches as make
+from tests.unit.gateway.batches import Gateway, Records
+
+
+def test_off() -> None:
+    """Without a limit nobody waits and nothing is remembered."""
+    rate = Rate(per_s=0, burst_s=10)
+    rate.charge("k", 1e9, now=0)
+    assert (rate.wait_s("k", now=0), rate._buckets) == (0, {})
+
+
+def test_burst_and_refill() -> None:
+    """A full bucket may be emptied at once; then the key waits until there is one more, and no other key does."""
+    rate = Rate(per_s=10, burst_s=2)
+    rate.charge("k", 19, now=0)
+    assert rate.wait_s("k", now=0) == 0
+    rate.charge("k", 11, now=0)
+    assert rate.wait_s("k", now=0) == pytest.approx(1.1)
+    assert rate.wait_s("other", now=0) == 0
+    assert rate.wait_s("k", now=1.2) == 0
+
+
+def test_no_more_than_full() -> None:
+    """Silence fills the bucket and no more."""
+    rate = Rate(per_s=10, burst_s=2)
+    rate.charge("k", 0, now=0)
+    rate.charge("k", 25, now=1_000)
+    assert rate.wait_s("k", now=1_000) > 0
+
+
+def test_many_keys() -> None:
+    """Full buckets are forgotten, so that keys that come and go take no memory."""
+    rate = Rate(per_s=10, burst_s=2)
+    for number in range(25_000):
+        rate.charge(f"k{number}", 1, now=float(number))
+    assert len(rate._buckets) <= 10_000
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("limit", ["rate_events_per_s", "rate_bytes_per_s"])
+async def test_route(gateway: Gateway, records: Records, limit: str) -> None:
+    """A request larger than the bucket is taken whole; then there is 429 and Retry-After, and nothing of a request is taken."""
+    async with gateway(**{limit: 0.5}, rate_burst_s=2) as client:
+        body = make.body(make.started(), make.step())
+        assert (await client.post("/v1/events", content=body)).status_code == 202
+        taken = len(records())
+        answer = await client.post("/v1/events", content=body)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (429, "rate_limited")
+        assert int(answer.headers["retry-after"]) >= 2
+        traces = await client.post("/v1/traces", content=b"{}")
+        assert (traces.status_code, traces.json()["code"]) == (429, 8)
+    assert len(records()) == taken
+
+
+@pytest.mark.anyio
+async def test_keys(gateway: Gateway, keys: MemoryKeys) -> None:
+    """Each key has its own rate, those of one project too."""
+    other = {"authorization": f"Bearer {keys.create(Scope.INGEST)}"}
+    async with gateway(rate_events_per_s=0.5, rate_burst_s=2) as client:
+        body = make.body(make.started(), make.step())
+        for headers in ({}, other):
+            assert (await client.post("/v1/events", content=body, headers=headers)).status_code == 202
+            assert (await client.post("/v1/events", content=body, headers=headers)).status_code == 429
+
+
+def test_heaviest_first() -> None:
+    """Above four fifths of the budget the project that holds most has to wait; others are served until all is taken."""
+    admission = Admission(max_bytes=100, max_requests=10, metrics=Metrics())
+    with admission.admit("heavy") as heavy, admission.admit("light") as light:
+        heavy.hold(60)
+        light.hold(10)
+        with pytest.raises(OverloadedError, match="project_overloaded"):
+            heavy.hold(15)
+        light.hold(25)
+        with pytest.raises(OverloadedError, match=r"^overloaded"):
+            light.hold(10)
+    with admission.admit("heavy") as alone:
+        alone.hold(100)
+
+
+@pytest.mark.anyio
+async def test_project_metrics(gateway: Gateway, metrics: Metrics) -> None:
+    """Accepted events, bytes and refusals are counted by project."""
+    body = make.body(make.started())
+    async with gateway() as client:
+        assert (await client.post("/v1/events", content=body)).status_code == 202
+        assert (await client.post("/v1/events", content=b"{")).status_code == 400
+    sample = metrics.registry.get_sample_value
+    assert sample("agenttracer_gateway_project_events_accepted_total", {"project": "default"}) == 1
+    assert sample("agenttracer_gateway_project_body_bytes_total", {"project": "default"}) == len(body) + 1
+    assert sample("agenttracer_gateway_project_requests_refused_total", {"project": "default", "code": "json"}) == 1
+    assert sample("agenttracer_gateway_project_ack_seconds_count", {"project": "default"}) == 1
+    assert sample("agenttracer_gateway_project_in_flight_requests", {"project": "default"}) == 0
+
+
+@pytest.mark.anyio
+async def test_many_projects(gateway: Gateway, metrics: Metrics) -> None:
+    """Projects beyond the number share one label."""
+    async with gateway(projects_shown_max=0) as client:
+        assert (await client.post("/v1/events", content=make.body(make.started()))).status_code == 202
+    accepted = "agenttracer_gateway_project_events_accepted_total"
+    assert metrics.registry.get_sample_value(accepted, {"project": "__other__"}) == 1
