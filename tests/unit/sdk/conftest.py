@@ -1,4 +1,4 @@
-"""Tracers that end with their test, the gateway they speak to, and an environment without settings."""
+"""Tracers that end with their test, the gateway they speak to, an environment without settings or exporters of frameworks."""
 
 import os
 import time
@@ -9,6 +9,10 @@ import pytest
 
 from agenttracer import AgentTracer, _courier, _warn
 from tests.unit.sdk.fake_gateway import FakeGateway, NewTracer, WaitUntil
+
+# Before a framework is imported: neither may send anything anywhere.
+os.environ["LANGSMITH_TRACING"] = "false"
+os.environ.setdefault("OPENAI_API_KEY", "none")
 
 
 @pytest.fixture
