@@ -1,0 +1,53 @@
+"""Both services keep to their OpenAPI documents, whatever is asked: schemathesis makes the requests and holds all its checks."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+import pytest
+
+from producer_gateway.app import create_app as create_gateway
+from producer_gateway.settings import GatewaySettings
+from producer_gateway.testing import MemoryRecordLog
+from query_service.app import create_app as create_query
+from query_service.run_answer import RUN_EXAMPLE
+from query_service.settings import QuerySettings
+from query_service.testing import FakeStore
+from query_service.testing_rows import FailureRow, RunRow, StepRow
+from tests.support.served import served
+
+_RUN: Final = UUID(RUN_EXAMPLE["run_id"])
+_HERE: Final = Path(__file__).parent
+_EXAMPLES: Final = 30
+"""For each operation, beside the document's own examples and the borders of every constraint."""
+
+
+@pytest.fixture
+def headers() -> dict[str, str]:
+    """What lets a request in."""
+    return {}
+
+
+def gateway() -> Any:
+    return create_gateway(GatewaySettings(), MemoryRecordLog())
+
+
+def query() -> Any:
+    """With the run that the document's examples ask for."""
+    return create_query(QuerySettings(), FakeStore(RunRow(run_id=_RUN), StepRow(run_id=_RUN), FailureRow(run_id=_RUN)))
+
+
+@pytest.mark.parametrize("service", [gateway, query])
+def test_a_service_is_as_described(service: Any, headers: dict[str, str]) -> None:
+    """Every answer is one that the document names, in its form; what it allows is taken, and what it does not is refused."""
+    options = ["--checks=all", f"--max-examples={_EXAMPLES}", "--generation-deterministic"]
+    options += ["--continue-on-failure", "--no-color", "--suppress-health-check=all"]
+    options += [f"--header={name}:{value}" for name, value in headers.items()]
+    program = [Path(sys.executable).with_name("schemathesis"), f"--config-file={_HERE / 'schemathesis.toml'}", "run"]
+    with served(service()) as url:
+        command = [*program, *options, f"{url}/openapi.json"]
+        ran = subprocess.run(command, cwd=_HERE.parents[2], capture_output=True, text=True, timeout=600, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "0 operations" not in ran.stdout
