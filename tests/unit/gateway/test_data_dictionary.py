@@ -47,9 +47,7 @@ def test_columns_hold_fields_that_exist() -> None:
 @pytest.mark.parametrize("kind", ["text NOT NULL", "jsonb", "bytea", "character varying(9)", "text[]", "some_new_type"])
 def test_a_new_column_needs_a_reason(kind: str) -> None:
     """A column of any type that is not known to hold no text stops the page until somebody says what it holds."""
-    schema = (
-        f"CREATE TABLE agenttracer.runs (\n    seq integer NOT NULL,\n    prompt {kind},\n    CONSTRAINT x\n);\n"
-    )
+    schema = f"CREATE TABLE agenttracer.runs (\n    seq integer NOT NULL,\n    prompt {kind},\n    CONSTRAINT x\n);\n"
     ((table, column, _),) = text_columns(schema)
     with pytest.raises(LookupError):
         held(table, column)

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from agenttracer import AgentTracer, _courier, _warn
+from agenttracer.testing import capture_events
+from agenttracer.wire.events import Event
 from tests.unit.sdk.fake_gateway import FakeGateway, NewTracer, WaitUntil
 
 # Before a framework is imported: neither may send anything anywhere.
@@ -63,3 +65,16 @@ def _own_settings_and_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith("AGENTTRACER_"):
             monkeypatch.delenv(name)
     _warn.forget()
+
+
+@pytest.fixture
+def events() -> Iterator[list[Event]]:
+    with capture_events() as captured:
+        yield captured
+
+
+@pytest.fixture
+def tracer() -> Iterator[AgentTracer]:
+    made = AgentTracer(agent_id="agent", agent_version="1")
+    yield made
+    made.shutdown(0)
