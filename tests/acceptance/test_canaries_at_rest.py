@@ -46,13 +46,14 @@ class Firewall:
     answers: list[bytes] = field(default_factory=list)
 
     def send(self, requests: Iterator[Sent]) -> None:
-        with httpx.Client(base_url=self.gateway.url, timeout=30) as client:
+        known = {"authorization": f"Bearer {self.pipeline.local_key}"}
+        with httpx.Client(base_url=self.gateway.url, timeout=30, headers=known) as client:
             for each in requests:
                 self.sent.append(each.everything())
                 self._note(client.request(each.method, each.url, content=each.body, headers=dict(each.headers)))
 
-    def send_malformed(self, url: str, path: str) -> None:
-        for request in malformed.requests(self.sing, path):
+    def send_malformed(self, url: str, path: str, *, key: str | None = None) -> None:
+        for request in malformed.requests(self.sing, path, key=key):
             self.sent.append(request)
             self.answers.append(malformed.said_to(url, request))
 
@@ -131,7 +132,9 @@ def _question(made: Firewall) -> None:
     ):
         made.ask(f"/v1/runs?{name}={sing.token()}")
     for path in ("/v1/stats", "/v1/runs", f"/v1/runs/{sing.token()}", f"/v1/runs/{sing.token()}/steps", f"/{sing.token()}"):
-        made.ask(f"{path}?{sing.token()}={sing.token()}", **{"user-agent": sing.token(), "authorization": sing.token()})
+        made.ask(f"{path}?{sing.token()}={sing.token()}", **{"user-agent": sing.token(), "cookie": sing.token()})
+    for header in ("authorization", "x-api-key"):
+        made.ask("/v1/runs", **{header: sing.token()})
     made.send_malformed(made.query.url, "/v1/runs")
 
 
@@ -139,7 +142,7 @@ def _traffic(made: Firewall) -> None:
     made.send(otlp.requests(made.sing))
     made.send(native.requests(made.sing))
     for path in (otlp.URL, native.EVENTS):
-        made.send_malformed(made.gateway.url, path)
+        made.send_malformed(made.gateway.url, path, key=made.pipeline.local_key)
     made.pipeline.wait_covered(len(made.pipeline.topic_values()))
     for run in made.ask("/v1/runs?limit=500").json()["runs"]:
         for detail in ("", "/steps", "/failures"):

@@ -1,6 +1,7 @@
 """Posts mutated requests to a gateway in this process and holds every answer and every record against what is promised."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from producer_gateway.app import create_app
 from producer_gateway.settings import GatewaySettings
 from producer_gateway.testing import MemoryRecordLog
 from servicekit import codec
+from servicekit.keys import Scope
+from servicekit.testing import MemoryKeys, ring_of
 from tests.fuzz.bodies import Body, body
 from tests.unit.gateway.otlp.spans import START_US
 
@@ -45,14 +48,13 @@ class BrokenPromiseError(AssertionError):
 async def fuzz(count: int, *, seed: int, first: int = 0, progress: Callable[[int, Result], None] = lambda *_: None) -> Result:
     """Post `count` bodies from index `first`. Raises BrokenPromiseError at the first that breaks a promise."""
     settings, log, result = GatewaySettings(), MemoryRecordLog(), Result()
-    await log.start()
-    app = create_app(settings, log, clock_us=lambda: START_US)
+    app, key = await open_gateway(settings, log)
     allowed = settings.in_flight_max_bytes + MEMORY_BESIDES_MAX
     before = 0
     for index in range(first, first + count):
         request = body(seed, index)
         try:
-            status, answer = await post(app, request)
+            status, answer = await post(app, request, key=key)
             _check_answer(request, status, answer, events=sum(_check_record(each) for each in log.messages))
             result.grown_bytes = max(0, _peak_bytes() - before) if before else 0
             assert result.grown_bytes <= allowed, f"{result.grown_bytes} bytes more than at first"
@@ -69,9 +71,19 @@ async def fuzz(count: int, *, seed: int, first: int = 0, progress: Callable[[int
     return result
 
 
-async def post(app: Any, request: Body) -> tuple[int, bytes]:
+async def open_gateway(settings: GatewaySettings, log: MemoryRecordLog) -> tuple[Any, str]:
+    """An app on this log, and a key that lets requests in."""
+    keys = MemoryKeys()
+    key, ring = keys.create(Scope.INGEST), ring_of(keys, stale_max_s=math.inf)  # nobody refreshes it while bodies are posted
+    await log.start()
+    await ring.refresh()
+    return create_app(settings, log, keys=ring, clock_us=lambda: START_US), key
+
+
+async def post(app: Any, request: Body, *, key: str) -> tuple[int, bytes]:
     """What a server would do, without one: an exception of the app's is not made an answer here."""
-    headers = [(name.encode(), value.encode("latin-1")) for name, value in request.headers.items()]
+    said = {**request.headers, "x-api-key": key}
+    headers = [(name.encode(), value.encode("latin-1")) for name, value in said.items()]
     length = (b"content-length", str(len(request.content)).encode())
     scope = {"type": "http", "http_version": "1.1", "method": "POST", "scheme": "http", "path": request.url, "query_string": b""}
     scope |= {"raw_path": request.url.encode(), "headers": [*headers, length], "root_path": "", "asgi": {"version": "3.0"}}

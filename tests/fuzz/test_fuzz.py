@@ -4,14 +4,12 @@ import asyncio
 
 import pytest
 
-from producer_gateway.app import create_app
 from producer_gateway.settings import GatewaySettings
 from producer_gateway.testing import MemoryRecordLog
 from tests.fuzz.bodies import body, well_formed
-from tests.fuzz.gateway import EXPECTED, fuzz, post
+from tests.fuzz.gateway import EXPECTED, fuzz, open_gateway, post
 from tests.fuzz.mutate_protobuf import encoded, fields
 from tests.unit.gateway.otlp import spans as make
-from tests.unit.gateway.otlp.spans import START_US
 
 
 def test_20_000_mutated_bodies() -> None:
@@ -26,10 +24,8 @@ def test_every_start_is_accepted() -> None:
     """What is mutated is right before it is."""
 
     async def statuses() -> set[int]:
-        log = MemoryRecordLog()
-        await log.start()
-        app = create_app(GatewaySettings(), log, clock_us=lambda: START_US)
-        return {(await post(app, each))[0] for each in well_formed()}
+        app, key = await open_gateway(GatewaySettings(), MemoryRecordLog())
+        return {(await post(app, each, key=key))[0] for each in well_formed()}
 
     assert asyncio.run(statuses()) == {200, 202}
 
@@ -51,7 +47,7 @@ def test_protobuf_is_taken_apart_and_put_together() -> None:
 def test_a_broken_promise_is_noticed(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
     """An answer that is not expected stops the run with the line that repeats it."""
 
-    async def broken(*_: object) -> tuple[int, bytes]:
+    async def broken(*_: object, **__: object) -> tuple[int, bytes]:
         return status, b"{}"
 
     monkeypatch.setattr("tests.fuzz.gateway.post", broken)

@@ -7,22 +7,21 @@ from urllib.parse import urlsplit
 
 from tests.support.firewall.canaries import Canaries
 
-_HEAD = "Host: gateway\r\nContent-Type: application/json\r\n"
 
-
-def requests(sing: Canaries, path: str) -> Iterator[bytes]:
-    """Wrong methods, versions, header lines, lengths and chunks, and bodies that end too early."""
-    yield f"{sing.token()} {path} HTTP/1.1\r\n{_HEAD}\r\n".encode()
-    yield f"POST {path} {sing.token()}\r\n{_HEAD}\r\n".encode()
-    yield f"POST {sing.text()} HTTP/1.1\r\n{_HEAD}\r\n".encode()
-    yield f"POST {path} HTTP/1.1\r\n{_HEAD}{sing.text()}\r\n\r\n".encode()
-    yield f"POST {path} HTTP/1.1\r\n{_HEAD}{sing.token()} : {sing.token()}\r\n\r\n".encode()
+def requests(sing: Canaries, path: str, *, key: str | None = None) -> Iterator[bytes]:
+    """Wrong methods, versions, header lines, lengths and chunks, and bodies that end too early; from who has a key, if given."""
+    head = "Host: 127.0.0.1\r\nContent-Type: application/json\r\n" + (f"X-Api-Key: {key}\r\n" if key else "")
+    yield f"{sing.token()} {path} HTTP/1.1\r\n{head}\r\n".encode()
+    yield f"POST {path} {sing.token()}\r\n{head}\r\n".encode()
+    yield f"POST {sing.text()} HTTP/1.1\r\n{head}\r\n".encode()
+    yield f"POST {path} HTTP/1.1\r\n{head}{sing.text()}\r\n\r\n".encode()
+    yield f"POST {path} HTTP/1.1\r\n{head}{sing.token()} : {sing.token()}\r\n\r\n".encode()
     yield f"POST {path} HTTP/1.1\r\nHost: {sing.text()}\r\nContent-Length: {sing.token()}\r\n\r\n".encode()
     chunks = f"{sing.token()}\r\n{sing.token()}\r\n0\r\n\r\n"
-    yield f"POST {path} HTTP/1.1\r\n{_HEAD}Transfer-Encoding: chunked\r\n\r\n{chunks}".encode()
-    yield f"POST {path} HTTP/1.1\r\n{_HEAD}Content-Length: 900\r\n\r\n{sing.text()}".encode()
-    yield f"POST {path} HTTP/1.1\r\n{_HEAD}Upgrade: {sing.token()}\r\nConnection: upgrade\r\nContent-Length: 0\r\n\r\n".encode()
-    yield f"POST {path} HTTP/1.1\r\n{_HEAD}X-Long: {sing.token() * 9_000}\r\n\r\n".encode()
+    yield f"POST {path} HTTP/1.1\r\n{head}Transfer-Encoding: chunked\r\n\r\n{chunks}".encode()
+    yield f"POST {path} HTTP/1.1\r\n{head}Content-Length: 900\r\n\r\n{sing.text()}".encode()
+    yield f"POST {path} HTTP/1.1\r\n{head}Upgrade: {sing.token()}\r\nConnection: upgrade\r\nContent-Length: 0\r\n\r\n".encode()
+    yield f"POST {path} HTTP/1.1\r\n{head}X-Long: {sing.token() * 9_000}\r\n\r\n".encode()
     yield sing.text().encode() * 20
 
 

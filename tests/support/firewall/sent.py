@@ -12,7 +12,18 @@ JSON: Final = {"content-type": "application/json"}
 PROTOBUF: Final = {"content-type": "application/x-protobuf"}
 _HEADERS: Final = (
     *("content-type", "content-encoding", "accept", "accept-encoding", "baggage", "user-agent", "traceparent", "tracestate"),
-    *("authorization", "cookie", "referer", "origin", "x-forwarded-for", "x-forwarded-host", "x-request-id", "expect", "range"),
+    *(
+        "authorization",
+        "x-api-key",
+        "cookie",
+        "referer",
+        "origin",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-request-id",
+        "expect",
+        "range",
+    ),
 )
 
 
