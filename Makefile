@@ -64,8 +64,9 @@ bench-slow-clients: $(STAMP) ## good traffic beside a thousand slow connections 
 data-dictionary: $(STAMP) ## write docs/data-dictionary.md anew from the contract
 	@$(BIN)/python -m deploy.data_dictionary
 
-fuzz: $(STAMP) ## 1,000,000 mutated OTLP bodies against the gateway's app
-	@$(BIN)/python -m tests.unit.gateway.otlp.mutations 1000000
+FUZZ ?= 1000000
+fuzz: $(STAMP) ## 1,000,000 mutated requests to every route of the gateway's app (FUZZ=… for another number)
+	@$(BIN)/python -m tests.fuzz $(FUZZ)
 
 schema: $(STAMP) ## write ddl/schema.sql anew from the migrations
 	@$(BIN)/python -m deploy.schema_dump

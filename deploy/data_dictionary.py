@@ -1,4 +1,4 @@
-"""Writes `docs/data-dictionary.md` from the contract: every field that can be stored, its type, and why it is safe to keep.
+"""Writes `docs/data-dictionary.md`: every field that can be stored, its type, why it is safe to keep, and where it lies.
 
 `python -m deploy.data_dictionary`. A test says when the page is out of date, another that no field is without a reason.
 """
@@ -15,6 +15,7 @@ from agenttracer.wire import form
 from agenttracer.wire.envelope import Producer, Record
 from agenttracer.wire.events import EVENT_KINDS, METADATA_MAX_KEYS, Event, Evidence, Form, Metadata, Range
 from agenttracer.wire.vocabulary import CONTENT_WORDS
+from deploy import stored_text
 from producer_gateway.otlp.table import MAPPING_VERSION, TABLE
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "data-dictionary.md"
@@ -43,7 +44,7 @@ are microseconds; every range holds both its ends.
 def page() -> str:
     """The whole page."""
     targets = (Record, Producer, *EVENT_KINDS, Evidence)
-    return "\n".join([_HEAD, *(_section(target) for target in targets), _metadata(), _otlp()])
+    return "\n".join([_HEAD, *(_section(target) for target in targets), _metadata(), _otlp(), stored_text.section()])
 
 
 def _section(target: type) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from agenttracer.wire.envelope import VERSION, Producer
+from agenttracer.wire.envelope import BATCH_MAX_EVENTS, VERSION, Producer
 from agenttracer.wire.events import Event
 from agenttracer.wire.topics import record_key
 from producer_gateway.record_log import Message
@@ -59,8 +59,9 @@ def _encode(
     encode: Callable[[Sequence[Event]], bytes],
     record_max_bytes: int,
 ) -> Iterator[Group]:
-    value = encode(events)
-    if len(value) <= record_max_bytes:
+    # A span may become three events, so a request that is small enough may hold more than a record is allowed to.
+    value = encode(events) if len(events) <= BATCH_MAX_EVENTS else None
+    if value is not None and len(value) <= record_max_bytes:
         yield Group(positions, Message(key, value))
         return
     if len(positions) == 1:

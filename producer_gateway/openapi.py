@@ -105,13 +105,19 @@ def _run_schemas() -> dict[str, Any]:
 
 def _object(target: type) -> dict[str, Any]:
     hints = typing.get_type_hints(target, include_extras=True)
-    members = {member.name: _schema(hints[member.name]) for member in dataclasses.fields(target)}
+    members = {member.name: _member(member, hints[member.name]) for member in dataclasses.fields(target)}
     required = [member.name for member in dataclasses.fields(target) if _is_required(member)]
     tag = getattr(target, "type", None)
     if tag is not None:
         members = {"type": {"const": tag}, **members}
         required = ["type", *required]
     return {"type": "object", "description": target.__doc__, "required": required, "properties": members}
+
+
+def _member(member: "dataclasses.Field[Any]", hint: Any) -> dict[str, Any]:  # noqa: ANN401 - annotations have no narrower type
+    """Of a member that may be absent, null says the same."""
+    schema = _schema(hint)
+    return schema if _is_required(member) else {"anyOf": [schema, {"type": "null"}]}
 
 
 def _is_required(member: "dataclasses.Field[Any]") -> bool:

@@ -10,7 +10,7 @@ from pydantic import AliasChoices, AwareDatetime, BaseModel, ConfigDict, FailFas
 
 from agenttracer.wire.envelope import BATCH_MAX_EVENTS
 from agenttracer.wire.events import DURATION_MAX_US
-from agenttracer.wire.form import RUN_ID_PATTERN
+from agenttracer.wire.form import CODE_PATTERN, RUN_ID_PATTERN
 from agenttracer.wire.vocabulary import FailureType, RunEnd, StepKind, StepStatus
 
 LatencyMs = Annotated[float, Field(ge=0, le=DURATION_MAX_US / 1_000, allow_inf_nan=False)]
@@ -62,7 +62,10 @@ class FailureDocument(_Document):
     """What the agent itself says went wrong."""
 
     failure_type: FailureType
-    failure_code: str = Field(description="Lower case with underscores: `timeout`, `schema_invalid`, or a code of your own.")
+    failure_code: str = Field(
+        description="Lower case with underscores: `timeout`, `schema_invalid`, or a code of your own.",
+        json_schema_extra={"pattern": f"^{CODE_PATTERN}$"},  # for the document alone: the contract checks it, by its own rule
+    )
     step: Annotated[int, Field(ge=0)] | str | None = Field(
         default=None, description="Where: a step's place, from 0, or its name (the last of that name). Absent: the run itself."
     )
@@ -70,7 +73,7 @@ class FailureDocument(_Document):
 
 
 class RunDocument(_Document):
-    """A run that has ended. Posting it again with the same `run_id` and times changes nothing."""
+    """A run that has ended, from 2000 to 2100. Posting it again with the same `run_id` and times changes nothing."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE, MINIMAL_EXAMPLE]})
 

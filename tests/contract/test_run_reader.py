@@ -1,90 +1,25 @@
-"""What every store reader promises, run on the shipped fake and on real Postgres."""
+"""What every store reader promises of runs, run on the shipped fake and on real Postgres."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
-import asyncpg
 import pytest
-from pydantic import SecretStr
 
 from query_service.errors import RunNotFoundError
-from query_service.postgres import SCHEMA, Postgres
-from query_service.reader import CountFilter, DetailPosition, RunFilter, RunPosition, StoreReader
-from query_service.settings import QuerySettings
-from query_service.store import PostgresReader
-from query_service.stored import AbandonedCount, FailureGroup, FirstFailure, Producer, Run, RunCount, StepCount
-from query_service.testing import FakeStore
+from query_service.reader import RunFilter, RunPosition
+from query_service.stored import FirstFailure, Producer, Run
 from query_service.testing_rows import (
     DEFAULT_RUN,
     NOON,
     FailureRow,
     LossRow,
     ProducerRow,
-    Row,
-    RunRollupRow,
     RunRow,
-    StepRollupRow,
     StepRow,
-    insertion,
 )
+from tests.contract.run_readers import LONG_AGO, SECOND, Reading, listed, run_id, step_id
 
 pytestmark = pytest.mark.anyio
-LONG_AGO = NOON - timedelta(days=30)
-SECOND = timedelta(seconds=1)
-EVERY = RunFilter()
-Reading = Callable[..., Awaitable[StoreReader]]
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-def run_id(number: int) -> UUID:
-    return UUID(int=DEFAULT_RUN.int + number)
-
-
-def step_id(number: int) -> str:
-    return f"{number:016x}"
-
-
-@pytest.fixture(params=["fake", "postgres"])
-def dsns(request: pytest.FixtureRequest) -> dict[str, str] | None:
-    """Of a real store, or None for the fake; apart from `reading`, because it may run an event loop of its own."""
-    return None if request.param == "fake" else request.getfixturevalue("migrated_dsn")
-
-
-@pytest.fixture
-async def reading(dsns: dict[str, str] | None) -> AsyncIterator[Reading]:
-    """Gives a reader over exactly the rows that it is called with."""
-    if dsns is None:
-
-        async def fake(*rows: Row) -> StoreReader:
-            return FakeStore(*rows)
-
-        yield fake
-        return
-    owner = await asyncpg.connect(dsns["owner"], server_settings={"search_path": SCHEMA})
-    postgres = Postgres(QuerySettings(postgres_dsn=SecretStr(dsns["query"]), pool_max=2))
-    await postgres.open()
-
-    async def real(*rows: Row) -> StoreReader:
-        await owner.execute("TRUNCATE runs, steps, failures, run_producers, declared_losses, run_rollups, step_rollups")
-        for row in rows:
-            statement, values = insertion(row)
-            await owner.execute(statement, *values)
-        return PostgresReader(postgres)
-
-    yield real
-    await postgres.close()
-    await owner.close()
-
-
-async def listed(store: StoreReader, which: RunFilter = EVERY, *, limit: int = 100) -> list[int]:
-    runs = await store.list_runs("default", which, after=None, limit=limit)
-    return [run.run_id.int - DEFAULT_RUN.int for run in runs]
 
 
 async def test_ready_when_reachable(reading: Reading) -> None:
@@ -178,80 +113,6 @@ async def test_producers_have_an_account_each(reading: Reading) -> None:
     assert (await store.list_runs("default", RunFilter(), after=None, limit=1))[0].producers == run.producers
 
 
-async def test_a_derived_failure_stands_for_a_run_without_another(reading: Reading) -> None:
-    """A run that only goes in circles is known by that."""
-    root = {"root_failure_type": "orchestration", "root_failure_code": "loop_suspected", "root_failure_id": step_id(8)}
-    run = await (await reading(RunRow(**root))).run("default", DEFAULT_RUN)
-    assert (
-        run.failure
-        == run.root_cause
-        == FirstFailure(failure_type="orchestration", failure_code="loop_suspected", failure_id=step_id(8))
-    )
-
-
-async def test_failures_say_what_became_of_them(reading: Reading) -> None:
-    """Outcome, cause, fingerprint, and which of them is the run's root cause; of what was not judged nothing."""
-    rows = [
-        FailureRow(failure_id=step_id(1), outcome="fatal", fingerprint="0" * 16),
-        FailureRow(failure_id=step_id(2), outcome="recovered", caused_by=step_id(1), fingerprint="1" * 16),
-        FailureRow(failure_id=step_id(3)),
-    ]
-    root = {"root_failure_type": "tool", "root_failure_code": "timeout", "root_failure_id": step_id(1)}
-    found = await (await reading(RunRow(**root), *rows)).list_failures("default", DEFAULT_RUN, after=None, limit=9)
-    assert [(one.outcome, one.caused_by, one.fingerprint, one.is_root) for one in found] == [
-        ("fatal", None, "0" * 16, True),
-        ("recovered", step_id(1), "1" * 16, False),
-        (None, None, None, False),
-    ]
-
-
-async def test_runs_by_fingerprint_and_shape(reading: Reading) -> None:
-    """Type, code and fingerprint must meet in one failure; a silence has no fingerprint; a shape is the run's."""
-    store = await reading(
-        RunRow(run_id=run_id(1), shape="a" * 16),
-        RunRow(run_id=run_id(2), shape="b" * 16, silent_after=LONG_AGO),
-        FailureRow(run_id=run_id(1), fingerprint="0" * 16),
-        FailureRow(run_id=run_id(1), failure_id=step_id(2), failure_code="auth", fingerprint="1" * 16),
-        FailureRow(run_id=run_id(2), fingerprint="0" * 16),
-    )
-    assert await listed(store, RunFilter(fingerprint="0" * 16)) == [2, 1]
-    assert await listed(store, RunFilter(fingerprint="1" * 16)) == [1]
-    assert await listed(store, RunFilter(fingerprint="0" * 16, failure_code="auth")) == []
-    assert await listed(store, RunFilter(fingerprint="0" * 16, shape="b" * 16)) == [2]
-    assert await listed(store, RunFilter(shape="a" * 16)) == [1]
-    assert await listed(store, RunFilter(shape="c" * 16)) == []
-
-
-async def test_failures_are_grouped(reading: Reading) -> None:
-    """By fingerprint and when they occurred, the most frequent first; what was not judged is not counted."""
-    rows = [
-        FailureRow(run_id=run_id(1), fingerprint="0" * 16, outcome="recovered", error_class="E"),
-        FailureRow(run_id=run_id(1), failure_id=step_id(2), fingerprint="0" * 16, outcome="fatal", error_class="E"),
-        FailureRow(run_id=run_id(2), fingerprint="0" * 16, outcome="fatal", error_class="E", occurred_at=NOON + SECOND),
-        FailureRow(run_id=run_id(2), failure_id=step_id(3), fingerprint="1" * 16, agent="other-bot"),
-        FailureRow(run_id=run_id(3), failure_id=step_id(4)),
-        FailureRow(run_id=run_id(3), failure_id=step_id(5), fingerprint="0" * 16, occurred_at=NOON + 60 * SECOND),
-    ]
-    store = await reading(*rows)
-    window = {"since": NOON, "until": NOON + 60 * SECOND}
-    groups = (await store.counts("default", CountFilter(**window))).groups
-    assert [group.fingerprint for group in groups] == ["0" * 16, "1" * 16]
-    assert groups[0] == FailureGroup(
-        fingerprint="0" * 16,
-        agent="support-bot",
-        failure_type="tool",
-        failure_code="timeout",
-        error_class="E",
-        failures=3,
-        recovered=1,
-        runs=2,
-        last_occurred_at=NOON + SECOND,
-        last_run_id=run_id(2),
-    )
-    of_other = (await store.counts("default", CountFilter(**window, agent="other-bot"))).groups
-    assert [group.fingerprint for group in of_other] == ["1" * 16]
-
-
 async def test_runs_come_newest_first(reading: Reading) -> None:
     """Runs are ordered by start, then id, both descending; those of other projects are not listed."""
     store = await reading(
@@ -328,114 +189,3 @@ async def test_run_filters(reading: Reading, which: dict[str, Any], numbers: lis
         FailureRow(run_id=run_id(4), project="other", failure_type="tool", failure_code="auth"),
     )
     assert await listed(store, RunFilter(**which)) == numbers
-
-
-async def test_steps_come_in_order_and_page(reading: Reading) -> None:
-    """Steps are ordered by start, seq and id, over days; pages joined are the whole."""
-    rows = [
-        StepRow(step_id=step_id(5), started_at=NOON, seq=2),
-        StepRow(step_id=step_id(4), started_at=NOON, seq=2),
-        StepRow(step_id=step_id(9), started_at=NOON, seq=1),
-        StepRow(step_id=step_id(1), started_at=NOON + timedelta(hours=13), seq=1, metadata={"tokens": 3}),
-        StepRow(step_id=step_id(7), run_id=run_id(1)),
-    ]
-    store = await reading(RunRow(), RunRow(run_id=run_id(1)), *rows)
-    page = await store.list_steps("default", DEFAULT_RUN, after=None, limit=9)
-    assert page.run_started_at == NOON
-    assert [step.step_id for step in page.steps] == [step_id(9), step_id(4), step_id(5), step_id(1)]
-    assert page.steps[-1].metadata == {"tokens": 3}
-    assert page.steps[0].metadata == {}
-    for size in (1, 2, 3):
-        joined: list[str] = []
-        after = None
-        while steps := (await store.list_steps("default", DEFAULT_RUN, after=after, limit=size)).steps:
-            joined += [step.step_id for step in steps]
-            after = DetailPosition(at=steps[-1].started_at, seq=steps[-1].seq, id=steps[-1].step_id)
-        assert joined == [step.step_id for step in page.steps]
-
-
-async def test_run_without_details(reading: Reading) -> None:
-    """A run of which only its start is known has no steps and no failures, and that is no error."""
-    store = await reading(RunRow())
-    assert (await store.list_steps("default", DEFAULT_RUN, after=None, limit=9)).steps == []
-    assert await store.list_failures("default", DEFAULT_RUN, after=None, limit=9) == []
-
-
-async def test_failures_of_an_abandoned_run(reading: Reading) -> None:
-    """Failures are ordered by time, seq and id; an abandoned run's silence is one of them and pages like the others."""
-    rows = [
-        FailureRow(failure_id=step_id(3), occurred_at=LONG_AGO, seq=2),
-        FailureRow(failure_id=step_id(2), occurred_at=LONG_AGO, seq=1, failure_rank=0, message_chars=12),
-        FailureRow(failure_id=step_id(1), occurred_at=LONG_AGO + 2 * SECOND),
-    ]
-    store = await reading(RunRow(silent_after=LONG_AGO), *rows)
-    found = await store.list_failures("default", DEFAULT_RUN, after=None, limit=9)
-    assert [failure.failure_id for failure in found] == [step_id(2), step_id(3), "abandoned", step_id(1)]
-    silence = found[2]
-    assert (silence.failure_type, silence.failure_code, silence.rule_id) == ("orchestration", "abandoned", "silence")
-    assert (silence.occurred_at, silence.failure_rank, silence.taxonomy_version) == (LONG_AGO, None, None)
-    for last, rest in ((found[1], found[2:]), (found[2], found[3:])):
-        after = DetailPosition(at=last.occurred_at, seq=last.seq, id=last.failure_id)
-        assert await store.list_failures("default", DEFAULT_RUN, after=after, limit=9) == rest
-
-
-async def test_late_end_ends_abandonment(reading: Reading) -> None:
-    """A run that was silent for too long and then ended is not abandoned and has no such failure."""
-    store = await reading(RunRow(silent_after=LONG_AGO, end_status="success", ended_at=NOON))
-    assert (await store.run("default", DEFAULT_RUN)).status == "success"
-    assert await store.list_failures("default", DEFAULT_RUN, after=None, limit=9) == []
-
-
-async def test_counts_merge_minutes(reading: Reading) -> None:
-    """Rollups of the window's minutes are summed; its end, other projects and rows fallen to zero are left out."""
-    minute = timedelta(minutes=1)
-    store = await reading(
-        RunRollupRow(minute=NOON, runs=2),
-        RunRollupRow(minute=NOON + minute, runs=3),
-        RunRollupRow(minute=NOON + 2 * minute, runs=50),
-        RunRollupRow(minute=NOON, status="running", latency_bucket=-1, runs=0),
-        RunRollupRow(minute=NOON, project="other", runs=70),
-        StepRollupRow(minute=NOON, steps=4),
-        StepRollupRow(minute=NOON + minute, steps=5),
-        StepRollupRow(minute=NOON, status="error", steps=1),
-        StepRollupRow(minute=NOON - minute, steps=90),
-        StepRollupRow(minute=NOON, project="other", steps=70),
-    )
-    counts = await store.counts("default", CountFilter(since=NOON, until=NOON + 2 * minute))
-    run: dict[str, Any] = {
-        "agent": "support-bot",
-        "agent_version": "1.0",
-        "failure_type": "",
-        "failure_code": "",
-        "latency_bucket": 111,
-    }
-    assert counts.runs == [RunCount(**run, status="success", runs=5)]
-    step: dict[str, Any] = {
-        "agent": "support-bot",
-        "agent_version": "1.0",
-        "kind": "tool",
-        "name": "search",
-        "latency_bucket": 111,
-    }
-    expected = [StepCount(**step, status="error", steps=1), StepCount(**step, status="ok", steps=9)]
-    assert sorted(counts.steps, key=lambda row: row.status) == expected
-    assert counts.abandoned == []
-
-
-async def test_counts_know_the_abandoned(reading: Reading) -> None:
-    """Open runs that are silent for too long are counted by agent and version, within the window and the filters."""
-    silent: dict[str, Any] = {"silent_after": LONG_AGO}
-    failed: dict[str, Any] = {"failure_type": "tool", "failure_code": "timeout", "failure_id": step_id(1)}
-    store = await reading(
-        RunRow(run_id=run_id(1), **silent),
-        RunRow(run_id=run_id(2), **silent, **failed),
-        RunRow(run_id=run_id(3), **silent, agent="other"),
-        RunRow(run_id=run_id(4), **silent, declared_started_at=NOON - SECOND),
-        RunRow(run_id=run_id(5), **silent, end_status="success", ended_at=NOON),
-        RunRow(run_id=run_id(6)),
-        RunRow(run_id=run_id(7), **silent, project="other"),
-    )
-    window: dict[str, Any] = {"since": NOON, "until": NOON + SECOND}
-    counts = await store.counts("default", CountFilter(**window, agent="support-bot", agent_version="1.0"))
-    assert counts.abandoned == [AbandonedCount(agent="support-bot", agent_version="1.0", runs=2, unexplained=1)]
-    assert len((await store.counts("default", CountFilter(**window))).abandoned) == 2

@@ -1,7 +1,9 @@
 """A gateway on a log in memory, spoken to over ASGI: no socket, no Kafka."""
 
+import io
 import json
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import httpx
@@ -12,6 +14,7 @@ from producer_gateway.metrics import Metrics
 from producer_gateway.settings import GatewaySettings
 from producer_gateway.testing import MemoryRecordLog
 from servicekit.keys import Scope
+from servicekit.logs import ContentFreeFormatter
 from servicekit.testing import MemoryKeys, ring_of
 from tests.unit.gateway.batches import NOW_US, Gateway, Records
 
@@ -64,3 +67,18 @@ async def client(gateway: Gateway) -> AsyncIterator[httpx.AsyncClient]:
 def records(log: MemoryRecordLog) -> Records:
     """What lies in the log, decoded."""
     return lambda: [json.loads(message.value) for message in log.messages]
+
+
+@pytest.fixture
+def lines() -> Iterator[io.StringIO]:
+    """Everything that any logger says at debug level, as the service would write it."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(ContentFreeFormatter())
+    root = logging.getLogger()
+    before = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    yield stream
+    root.removeHandler(handler)
+    root.setLevel(before)

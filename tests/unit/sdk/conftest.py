@@ -1,4 +1,4 @@
-"""Tracers that end with their test, the gateway they speak to, and an environment without settings."""
+"""Tracers that end with their test, the gateway they speak to, an environment without settings or exporters of frameworks."""
 
 import os
 import time
@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from agenttracer import AgentTracer, _courier, _warn
+from agenttracer.testing import capture_events
+from agenttracer.wire.events import Event
 from tests.unit.sdk.fake_gateway import FakeGateway, NewTracer, WaitUntil
+
+# Before a framework is imported: neither may send anything anywhere.
+os.environ["LANGSMITH_TRACING"] = "false"
+os.environ.setdefault("OPENAI_API_KEY", "none")
 
 
 @pytest.fixture
@@ -59,3 +65,16 @@ def _own_settings_and_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith("AGENTTRACER_"):
             monkeypatch.delenv(name)
     _warn.forget()
+
+
+@pytest.fixture
+def events() -> Iterator[list[Event]]:
+    with capture_events() as captured:
+        yield captured
+
+
+@pytest.fixture
+def tracer() -> Iterator[AgentTracer]:
+    made = AgentTracer(agent_id="agent", agent_version="1")
+    yield made
+    made.shutdown(0)

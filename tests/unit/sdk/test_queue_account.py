@@ -90,9 +90,9 @@ class Account(RuleBasedStateMachine):
         pipeline = self.pipeline
         pipeline._queue._rouse = lambda: None
         self.sender, self.courier, self.queue = pipeline._sender, pipeline._sender._courier, pipeline._queue
-        self.courier._connect = lambda: self.transport  # type: ignore[assignment,return-value]
+        self.courier._connect = lambda: self.transport  # type: ignore[assignment,return-value]  # a stand-in
         self.naps = 3
-        self.courier._patience.nap = self._nap  # type: ignore[method-assign]
+        self.courier._patience.nap = self._nap  # type: ignore[method-assign]  # a stand-in
 
     def _nap(self, _seconds: float, *, skippable: bool) -> bool:
         """Waiting is over at once, a few times; then the end of the process comes, as the courier sees it."""

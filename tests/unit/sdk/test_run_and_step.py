@@ -1,47 +1,15 @@
 """What a run and its steps say, seen through `capture_events`."""
 
 import asyncio
-import contextlib
-import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from agenttracer import AgentTracer, Run
-from agenttracer.testing import capture_events
-from agenttracer.wire.events import RUN_SCOPE_ID, Event, FailureRecorded, RunFinished, RunStarted, StepFinished
+from agenttracer import AgentTracer
+from agenttracer.wire.events import RUN_SCOPE_ID, Event, RunFinished, RunStarted, StepFinished
 from agenttracer.wire.form import is_run_id, is_step_id
-
-
-@pytest.fixture
-def events() -> Iterator[list[Event]]:
-    with capture_events() as captured:
-        yield captured
-
-
-@pytest.fixture
-def tracer() -> Iterator[AgentTracer]:
-    made = AgentTracer(agent_id="agent", agent_version="1")
-    yield made
-    made.shutdown(0)
-
-
-def steps(events: list[Event]) -> list[StepFinished]:
-    return [event for event in events if isinstance(event, StepFinished)]
-
-
-def end(events: list[Event]) -> RunFinished:
-    return next(event for event in events if isinstance(event, RunFinished))
-
-
-def failures(events: list[Event]) -> list[FailureRecorded]:
-    return [event for event in events if isinstance(event, FailureRecorded)]
-
-
-def fail(run: Run, kind: str, name: str, error: BaseException) -> None:
-    with run.step(kind, name):
-        raise error
+from tests.unit.sdk.captured import end, fail, failures, steps
 
 
 def test_a_run_is_a_start_its_steps_and_an_end_that_counts_them(tracer: AgentTracer, events: list[Event]) -> None:
@@ -196,113 +164,6 @@ def test_an_exception_wins_over_a_said_status(tracer: AgentTracer, events: list[
     with pytest.raises(LookupError):
         agent()
     assert end(events).status == "failure"
-
-
-def test_steps_nest_by_context_in_tasks_and_not_across_threads(tracer: AgentTracer, events: list[Event]) -> None:
-    """A task inherits the step it was made in; a thread starts without one."""
-
-    async def agent(run: Run) -> None:
-        async def child() -> None:
-            async with run.step("tool", "in_task"):
-                pass
-
-        async with run.step("plan", "outer"):
-            await asyncio.gather(child(), child())
-
-    def in_thread(run: Run) -> None:
-        with run.step("tool", "in_thread"):
-            pass
-
-    with tracer.start_run() as run:
-        asyncio.run(agent(run))
-        with run.step("plan", "beside"):
-            thread = threading.Thread(target=in_thread, args=(run,))
-            thread.start()
-            thread.join()
-    by_name = {step.name: step for step in steps(events)}
-    assert by_name["in_task"].parent_step_id == by_name["outer"].step_id
-    assert by_name["in_thread"].parent_step_id is None
-    assert by_name["outer"].parent_step_id is None
-
-
-def test_a_run_inside_a_run_is_its_child(tracer: AgentTracer, events: list[Event]) -> None:
-    """The inner run names the run and step it was started in, and steps of both nest each in their own run."""
-    with (
-        tracer.start_run() as outer,
-        outer.step("tool", "delegate") as step,
-        tracer.start_run() as inner,
-        inner.step("plan", "inner_plan"),
-        outer.step("tool", "outer_tool"),
-        inner.step("tool", "inner_tool"),
-    ):
-        pass
-    started = [event for event in events if isinstance(event, RunStarted)]
-    assert (started[1].parent_run_id, started[1].parent_step_id) == (outer.run_id, step.step_id)
-    by_name = {found.name: found for found in steps(events)}
-    assert by_name["inner_plan"].parent_step_id is None
-    assert by_name["outer_tool"].parent_step_id == step.step_id
-    assert by_name["inner_tool"].parent_step_id == by_name["inner_plan"].step_id
-
-
-def test_the_innermost_step_is_the_cause_of_those_that_its_error_passed(tracer: AgentTracer, events: list[Event]) -> None:
-    """Every step on the way is an error; each names the step in which it arose, as does the run's end."""
-    with pytest.raises(TimeoutError), tracer.start_run() as run, run.step("plan", "a"), run.step("other", "b"):
-        fail(run, "tool", "c", TimeoutError())
-    c, b, a = steps(events)
-    assert {step.status for step in (a, b, c)} == {"error"}
-    assert c.cause_step_id is None
-    assert b.cause_step_id == a.cause_step_id == end(events).cause_step_id == c.step_id
-
-
-def test_a_new_error_of_the_same_class_is_not_taken_for_the_caught_one(tracer: AgentTracer, events: list[Event]) -> None:
-    """Attempts that fail one after another, and an outer step that fails by itself, are all causes of their own."""
-
-    def agent() -> None:
-        with tracer.start_run() as run, run.step("plan", "outer"):
-            for _ in range(5):
-                with contextlib.suppress(TimeoutError):
-                    fail(run, "tool", "inner", TimeoutError())
-            raise TimeoutError
-
-    with pytest.raises(TimeoutError):
-        agent()
-    assert [step.cause_step_id for step in steps(events)] == [None] * 6
-    assert end(events).cause_step_id == steps(events)[-1].step_id
-
-
-def test_a_task_groups_error_is_traced_to_the_step_in_its_task(tracer: AgentTracer, events: list[Event]) -> None:
-    """An exception group that a step's task raised into has that step as its cause."""
-
-    async def agent() -> None:
-        async with tracer.start_run() as run, run.step("plan", "outer"), asyncio.TaskGroup() as group:
-            group.create_task(one(run))
-
-    async def one(run: Run) -> None:
-        async with run.step("tool", "inner"):
-            raise KeyError
-
-    with pytest.raises(ExceptionGroup):
-        asyncio.run(agent())
-    inner, outer = steps(events)
-    assert outer.cause_step_id == end(events).cause_step_id == inner.step_id
-
-
-def test_many_threads_share_a_run(tracer: AgentTracer, events: list[Event]) -> None:
-    """Concurrent steps of one run have distinct sequence numbers and are all counted."""
-    with tracer.start_run() as run:
-
-        def work() -> None:
-            for _ in range(200):
-                with run.step("tool", "lookup"):
-                    pass
-
-        threads = [threading.Thread(target=work) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert end(events).emitted == len(events) == 802
-    assert len({event.seq for event in events}) == 802
 
 
 def test_a_step_that_never_ends_leaves_a_gap_and_is_not_counted(tracer: AgentTracer, events: list[Event]) -> None:

@@ -36,7 +36,7 @@ def test_our_fields_are_numbers_and_names() -> None:
     """A field that is neither says so instead of its value."""
     seen: list[logging.LogRecord] = []
     handler = logging.Handler()
-    handler.emit = seen.append  # type: ignore[method-assign]
+    handler.emit = seen.append  # type: ignore[method-assign]  # a list instead of a stream
     logger = logging.getLogger("agenttracer.test")
     logger.addHandler(handler)
     Log("test").error("it_happened", count=3, name="a-name", text=CANARY)

@@ -1,6 +1,5 @@
-"""A tracer, what it would send, and no exporter of any framework's own."""
+"""A tracer, and what it would send."""
 
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -8,10 +7,6 @@ import pytest
 from agenttracer import AgentTracer
 from agenttracer.testing import capture_events
 from tests.unit.sdk.integrations.seen import Seen
-
-# Before a framework is imported: neither may send anything anywhere.
-os.environ["LANGSMITH_TRACING"] = "false"
-os.environ.setdefault("OPENAI_API_KEY", "none")
 
 
 @pytest.fixture

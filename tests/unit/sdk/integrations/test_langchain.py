@@ -195,7 +195,7 @@ def test_a_stream_that_is_not_read_on_is_no_error(seen: Seen, config: RunnableCo
     """Leaving the loop early ends step and run well."""
     stream = model("one two three").stream("x", config)
     next(stream)
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()  # type: ignore[attr-defined]  # a generator, typed as an iterator
     assert [step.status for step in seen.steps] == ["ok"]
     assert seen.end.status == "success"
 
@@ -205,7 +205,7 @@ def test_parallel_branches_nest_in_their_own_parents(seen: Seen, config: Runnabl
     branches = {
         f"branch{n}": RunnableLambda(lambda x: add.invoke({"a": x, "b": 1})).with_config(run_name=f"b{n}") for n in range(8)
     }
-    chain = RunnableLambda(lambda x: x) | branches  # type: ignore[operator]
+    chain = RunnableLambda(lambda x: x) | branches  # type: ignore[operator]  # LangChain makes a runnable of a dict
     chain.invoke(1, config)
     names = {step.step_id: step.name for step in seen.steps}
     adds = [step for step in seen.steps if step.name == "add"]

@@ -1,4 +1,4 @@
-"""Bodies that are nearly OTLP."""
+"""Spans that are nearly right, by hand; those by chance are in tests/fuzz."""
 
 import json
 
@@ -8,18 +8,9 @@ import pytest
 from producer_gateway.testing import MemoryRecordLog
 from servicekit import codec
 from tests.unit.gateway.otlp import spans as make
-from tests.unit.gateway.otlp.mutations import fuzz
 from tests.unit.gateway.otlp.spans import CHILD, PROTOBUF
 
 pytestmark = pytest.mark.anyio
-
-
-async def test_mutated_bodies() -> None:
-    """No mutated body gets a 5xx, and whatever of one reaches the log is right for the strictest reader."""
-    statuses = await fuzz(2_000)
-    assert statuses.keys() <= {200, 400, 413}
-    assert statuses[200] > 300
-    assert statuses[400] > 200
 
 
 @pytest.mark.parametrize(
