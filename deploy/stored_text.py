@@ -13,7 +13,7 @@ import ddl
 _SCHEMA: Final = Path(ddl.__file__).parent / "schema.sql"
 _TABLE: Final = re.compile(r"^CREATE TABLE agenttracer\.(\w+) \(\n(.*?)^\)", re.DOTALL | re.MULTILINE)
 _COLUMN: Final = re.compile(r"^    ([a-z_]+) ([a-z0-9]+)", re.MULTILINE)
-_NO_TEXT: Final = frozenset({"smallint", "integer", "bigint", "timestamp", "int8multirange"})
+_NO_TEXT: Final = frozenset({"smallint", "integer", "bigint", "timestamp", "int4multirange", "int8multirange"})
 FIELDS: Final[Mapping[str, str]] = {
     "project": "Record.project",
     "run_id": "RunStarted.run_id",
@@ -31,6 +31,10 @@ FIELDS: Final[Mapping[str, str]] = {
     "end_status": "RunFinished.status",
     "failure_type": "FailureRecorded.failure_type",
     "failure_code": "FailureRecorded.failure_code",
+    "caused_by": "FailureRecorded.failure_id",
+    "root_failure_id": "FailureRecorded.failure_id",
+    "root_failure_type": "FailureRecorded.failure_type",
+    "root_failure_code": "FailureRecorded.failure_code",
     "message_fingerprint": "FailureRecorded.message_fingerprint",
     "error_class": "Evidence.error_class",
     "error_code": "Evidence.error_code",
@@ -43,6 +47,9 @@ OTHERS: Final[Mapping[str, str]] = {
     "runs.status": "`RunFinished.status`, or `running`",
     "run_rollups.status": "`RunFinished.status`, or `running`",
     "runs.metadata": "`RunStarted.metadata`",
+    "runs.shape": "16 hex digits of a hash of the steps' kinds and names",
+    "failures.outcome": "a closed set of our own words",
+    "failures.fingerprint": "16 hex digits of a hash of agent, steps' kinds and names, and the failure's type, code and class",
     "failures.rule_id": "the name of the rule that found it, ours",
     "api_keys.key_id": "the public part of an API key, random",
     "api_keys.scopes": "a closed set of our own words",

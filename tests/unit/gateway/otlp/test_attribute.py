@@ -11,9 +11,9 @@ from producer_gateway.otlp import attribute, decode_json, decode_protobuf, messa
 from producer_gateway.otlp.span import Decoded
 from producer_gateway.otlp.table import DOCUMENTS, ROWS
 from producer_gateway.otlp.trace import to_events
-from tests.unit.gateway.otlp import mutations
+from tests.fuzz.bodies import body
 from tests.unit.gateway.otlp import spans as make
-from tests.unit.gateway.otlp.spans import CHILD, ROOT, Json
+from tests.unit.gateway.otlp.spans import CHILD, PROTOBUF, ROOT, Json
 
 
 @pytest.fixture(autouse=True)
@@ -98,12 +98,14 @@ def test_both_encodings_say_the_same() -> None:
 
 def test_memory_changes_nothing() -> None:
     """Mutated bodies give the same with an empty memory as with one that has read thousands like them."""
-    packed = [body for body, headers in mutations.bodies(1, 3_000) if "protobuf" in headers["content-type"]]
-    warm = [_outcome(body) for body in packed]
-    for body, expected in zip(packed, warm, strict=True):
+    requests = (body(1, index) for index in range(6_000))
+    packed = [each.content for each in requests if each.headers == PROTOBUF]
+    assert len(packed) > 1_000
+    warm = [_outcome(each) for each in packed]
+    for each, expected in zip(packed, warm, strict=True):
         attribute.remembered.clear()
         attribute.unplaced.clear()
-        assert _outcome(body) == expected
+        assert _outcome(each) == expected
 
 
 def _outcome(body: bytes) -> object:
