@@ -92,7 +92,7 @@ class KafkaServer(Server):
         write_atomically(self._logging, log4j2_properties())
 
     def _format(self) -> None:
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        cluster_id = _new_cluster_id()
         arguments = ("format", "--ignore-formatted", "--cluster-id", cluster_id, "--config", str(self._properties))
         launch = self._launch("kafka.tools.StorageTool", *arguments, heap=())
         self._report(f"Kafka: formatting {self._data}")
@@ -120,3 +120,10 @@ class KafkaServer(Server):
             environment={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "TZ": "UTC"},
             working_directory=self.folder,
         )
+
+
+def _new_cluster_id() -> str:
+    """A UUID as Kafka writes one. Never with a hyphen in front, which its command line would take for an option."""
+    while (cluster_id := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
+        pass
+    return cluster_id
