@@ -233,4 +233,4 @@ async def test_close_gives_up_what_has_not_left(producer: MakeProducer) -> None:
     await asyncio.sleep(0)
     await bounded.close(timeout_s=0.01)
     with pytest.raises(LogUnavailableError):
-        await waiting
+        await asyncio.wait_for(waiting, 10)
