@@ -17,6 +17,8 @@ AGENTS = (("support-agent", "1.4.0"), ("support-agent", "1.5.0"), ("research-age
 TOOLS = ("lookup_order", "issue_refund", "check_stock", "send_email")
 TROUBLED = 0.4
 """Share of runs in which something goes wrong."""
+ROUNDS = 60
+"""How often an agent that goes round in circles does the same; from 51 times on it is found to be a loop."""
 RECOVERS = 0.5
 """Share of those in which a second attempt helps."""
 
@@ -38,6 +40,10 @@ class RateLimitError(ProviderError):
 
 class ValidationError(ValueError):
     """Like pydantic's: the model's answer does not have the form that the agent asked for."""
+
+
+class MaxTurnsExceeded(Exception):  # noqa: N818 - the name that a framework gave it
+    """Like the frameworks' own: the agent was allowed so many turns and had no answer by then."""
 
 
 async def _times_out(_step: Step) -> None:
@@ -81,6 +87,16 @@ async def _cancelled(_step: Step) -> None:
     await asyncio.sleep(1)
 
 
+async def _out_of_turns(_step: Step) -> None:
+    raise MaxTurnsExceeded
+
+
+async def _goes_round(step: Step) -> None:
+    for _ in range(ROUNDS):
+        async with step.run.step("tool", "poll_status"):
+            await asyncio.sleep(0)
+
+
 async def _bug(_step: Step) -> None:
     _ = 1 / 0
 
@@ -111,6 +127,11 @@ TROUBLES = (
     Trouble("empty_retrieval", "retrieve", _finds_nothing),
     Trouble("connection", "retrieve", _refused),
     Trouble("cancelled", "tool", _cancelled),
+    Trouble("conflict", "tool", lambda step: _provider(step, status=409)),
+    Trouble("tool_not_found", "tool", lambda step: _provider(step, status=404, code="tool_not_found")),
+    Trouble("quota_exceeded", "plan", lambda step: _provider(step, status=429, code="insufficient_quota")),
+    Trouble("step_limit_exceeded", "other", _out_of_turns),
+    Trouble("loop_suspected", "other", _goes_round),
     Trouble("unhandled_exception", "other", _bug),
 )
 RECORDED = (

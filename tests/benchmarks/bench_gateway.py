@@ -6,13 +6,17 @@
   threads: the gateway's by its process clock from outside, the bare producer's by its own. So a busy machine makes figures
   noisier but not worse, and neither client nor broker counts.
 - **The gateway** is the real service process with its default settings, over HTTP with kept connections, several requests in
-  flight: native batches are the SDK's bytes (its encoder, gzip level 1), OTLP what OpenTelemetry's exporter sends (protobuf,
+  flight: native batches are the SDK's bytes (its encoder, zstd level 1), OTLP what OpenTelemetry's exporter sends (protobuf,
   not compressed), 8 to 12 attributes a span, content among them. Each request carries an API key. Another process sends.
 - **The ceiling** sends the records which the gateway wrote, read back from its topic: same keys, values, number, order,
   broker, partitions, acks, compression, idempotence, linger, batch size and event loop.
-- **The workload** is runs of ten steps (12 events: start, ten steps, end), one after another in batches of 500 events, so that
-  a record holds 11.8 events. Gateway and ceiling take turns (A B A B); medians count, and the ratio is the median of the
-  rounds' ratios: 1 would mean that all the gateway does besides sending costs nothing.
+- **The workload** is runs of ten steps (12 events: start, ten steps, end) in batches of 500 events. A record holds the events
+  of one run out of one batch, so how many agents work at a time in one process decides how many that are, and with it the
+  ratio: small records cost the bare producer more an event. `native_ratio` and `otlp_ratio` are those of 100 agents at a time (5
+  events a record); also measured are one agent, whose runs come one after another (11.8 events a record, the hardest for
+  the gateway), and 500 (one event a record), which is how it is where a step takes a second and a batch leaves every half.
+- Gateway and ceiling take turns (A B A B); medians count, and a ratio is the median of the rounds' ratios: 1 would mean that all
+  the gateway does besides sending costs nothing.
 - **Cost by size** posts runs of eight steps, ten events, so that a record holds ten events at every size and what differs is
   the number of requests. A line fitted to cost over requests gives what a request costs and what an event does. OTLP ends at
   2,000 events, since 5,000 exceed the gateway's limit of 1 MiB a body.
@@ -44,6 +48,8 @@ from tests.support.stacks import Stack, new_stack
 
 OUTPUT = Path(__file__).parents[2] / "build" / "bench-gateway.json"
 STEPS = 10
+AGENTS = 100
+OTHER_AGENTS = (1, 500)
 BATCH_EVENTS = 500
 CONNECTIONS = 16
 SIZES = {
@@ -121,9 +127,11 @@ async def _read(bootstrap: str, topic: str) -> list[tuple[bytes, bytes]]:
         await consumer.stop()
 
 
-def measure_ratio(stack: Stack, way: str, *, runs: int, rounds: int) -> dict[str, object]:
+def measure_ratio(stack: Stack, way: str, *, agents: int, runs: int, rounds: int) -> dict[str, object]:
     """Gateway and ceiling in turns."""
-    requests = WAYS[way](runs, steps=STEPS, events_a_request=BATCH_EVENTS, base_us=time.time_ns() // 1_000 - 3_600_000_000)
+    requests = WAYS[way](
+        runs, agents=agents, steps=STEPS, events_a_request=BATCH_EVENTS, base_us=time.time_ns() // 1_000 - 3_600_000_000
+    )
     events = sum(request.events for request in requests)
     bench = Bench(stack)
     try:
@@ -133,10 +141,12 @@ def measure_ratio(stack: Stack, way: str, *, runs: int, rounds: int) -> dict[str
         for number in range(rounds):
             sides.append((bench.gateway(requests), bench.ceiling(topic, records)))
             gateway, ceiling = sides[-1]
-            print(f"{way} {number + 1}: {_us(gateway, events):.2f} us/event, ceiling {_us(ceiling, events):.2f}", flush=True)
+            costs = f"{_us(gateway, events):.2f} us/event, ceiling {_us(ceiling, events):.2f}"
+            print(f"{way} of {agents} agents, {number + 1}: {costs}", flush=True)
     finally:
         bench.pipeline.close()
     return {
+        "agents": agents,
         "ratio": statistics.median(ceiling["cpu_s"] / gateway["cpu_s"] for gateway, ceiling in sides),
         "ratios": [ceiling["cpu_s"] / gateway["cpu_s"] for gateway, ceiling in sides],
         "gateway": _side([gateway for gateway, _ in sides], events),
@@ -164,7 +174,10 @@ def _side(rounds: Sequence[Figures], events: int) -> dict[str, float]:
 def measure_sizes(stack: Stack, way: str, *, events: int, rounds: int) -> dict[str, object]:
     """Cost per event by events a request; the sizes take turns."""
     base_us = time.time_ns() // 1_000 - 3_600_000_000
-    work = {size: WAYS[way](max(events, 4 * size) // 10, steps=8, events_a_request=size, base_us=base_us) for size in SIZES[way]}
+    work = {
+        size: WAYS[way](max(events, 4 * size) // 10, agents=1, steps=8, events_a_request=size, base_us=base_us)
+        for size in SIZES[way]
+    }
     costs: dict[int, list[float]] = {size: [] for size in work}
     bench = Bench(stack)
     try:
@@ -203,7 +216,11 @@ def main() -> None:
     }
     try:
         for way in options.ways:
-            found = measure_ratio(stack, way, runs=options.runs, rounds=options.rounds)
+            found = measure_ratio(stack, way, agents=AGENTS, runs=options.runs, rounds=options.rounds)
+            found["other_records"] = [
+                measure_ratio(stack, way, agents=agents, runs=options.runs // 2, rounds=max(1, options.rounds // 2))
+                for agents in OTHER_AGENTS
+            ]
             if not options.no_sizes:
                 found["by_size"] = measure_sizes(stack, way, events=options.runs * 4, rounds=max(1, options.rounds // 2 + 1))
             figures |= {f"{way}_ratio": found["ratio"], way: found}

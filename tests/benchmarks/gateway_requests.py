@@ -3,12 +3,13 @@
 Nothing here measures. The same number makes the same runs, so that both sides of a round carry the same events.
 """
 
-import gzip
 import itertools
 import json
 import uuid
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.resources import Resource
@@ -18,13 +19,16 @@ from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
 from opentelemetry.trace.status import Status, StatusCode
 
 from agenttracer._batch import body_of, parcel_of
+from agenttracer._compression import ENCODINGS
 from agenttracer.wire.envelope import Producer
 from agenttracer.wire.events import Event, Evidence, RunFinished, RunStarted, StepFinished
 from agenttracer.wire.vocabulary import RunEnd, StepKind, StepStatus
 from agenttracer.wire.writer import to_json
 
+_T = TypeVar("_T")
+
 SPAN_EVERY_US = 2_000
-_GZIP_LEVEL = 1  # the SDK's
+_ENCODING = ENCODINGS[0]  # the SDK's first choice
 _KINDS = (StepKind.PLAN, StepKind.RETRIEVE, StepKind.RESPOND, StepKind.TOOL, StepKind.RESPOND)
 _NAMES = ("choose_tools", "search_kb", "write_answer", "issue_refund", "gpt-4o")
 _PRODUCER = to_json(Producer(id="p-4f2a", agent="support-agent", agent_version="1.4.2", sdk="python-0.1.0"))
@@ -52,34 +56,47 @@ class Request:
     events: int
 
 
-def native(runs: int, *, steps: int, events_a_request: int, base_us: int) -> list[Request]:
-    """Runs one after another in batches, encoded and compressed as the SDK does."""
-    events = itertools.chain.from_iterable(_run(number, steps, base_us) for number in range(runs))
-    headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", "Content-Encoding": "gzip"}
+def native(runs: int, *, agents: int, steps: int, events_a_request: int, base_us: int) -> list[Request]:
+    """Runs of so many agents at a time in batches, encoded and compressed as the SDK does."""
+    events = _in_turns((_run(number, steps, base_us) for number in range(runs)), agents)
+    headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", "Content-Encoding": _ENCODING.name}
     return [
         Request(
             "/v1/events",
             headers,
-            gzip.compress(body_of([parcel_of(event) for event in batch], producer=_PRODUCER), compresslevel=_GZIP_LEVEL, mtime=0),
+            _ENCODING.compress(body_of([parcel_of(event) for event in batch], producer=_PRODUCER)),
             len(batch),
         )
         for batch in _batched(events, events_a_request)
     ]
 
 
-def otlp(runs: int, *, steps: int, events_a_request: int, base_us: int) -> list[Request]:
+def otlp(runs: int, *, agents: int, steps: int, events_a_request: int, base_us: int) -> list[Request]:
     """The same runs as spans, encoded as OpenTelemetry's exporter does; a run's root span is two events."""
     headers = {"Content-Type": "application/x-protobuf", "Accept-Encoding": "gzip, deflate", "User-Agent": "OTel-OTLP-Exporter"}
     requests = []
     spans: list[ReadableSpan] = []
     events = 0
-    for span in itertools.chain.from_iterable(_trace(number, steps, base_us) for number in range(runs)):
+    for span in _in_turns((_trace(number, steps, base_us) for number in range(runs)), agents):
         spans.append(span)
         events += 1 if span.parent else 2
         if events >= events_a_request:
             requests.append(Request("/v1/traces", headers, encode_spans(spans).SerializePartialToString(), events))
             spans, events = [], 0
     return requests
+
+
+def _in_turns(runs: Iterator[Iterator[_T]], agents: int) -> Iterator[_T]:
+    """What the runs say, `agents` of them at a time, each one thing in its turn; whose run is over begins the next."""
+    at_work = deque(itertools.islice(runs, agents))
+    while at_work:
+        run = at_work.popleft()
+        for said in itertools.islice(run, 1):
+            yield said
+            at_work.append(run)
+            break
+        else:
+            at_work.extend(itertools.islice(runs, 1))
 
 
 def _batched(events: Iterator[Event], size: int) -> Iterator[Sequence[Event]]:
