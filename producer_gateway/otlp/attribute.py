@@ -31,7 +31,7 @@ Place = tuple[str, int, Any, bool]
 remembered: Final[dict[bytes, Place]] = {}
 """Places of attributes that passed whole, by their bytes."""
 unplaced: Final[dict[bytes, str]] = {}
-"""Classes of names that have no row and the form of a metadata key, by their bytes."""
+"""Classes of names that have no row and the form of a metadata key, by the bytes of the whole key: tag, length and name."""
 
 
 def read(raw: bytes, found: dict[str, object], decoded: Decoded) -> Place | None:
@@ -42,19 +42,19 @@ def read(raw: bytes, found: dict[str, object], decoded: Decoded) -> Place | None
     key = raw[2:end]
     row = _ROWS.get(key)
     if row is None:
-        _leave_out(key, found, decoded)
+        _leave_out(key, raw[:end], found, decoded)
         return None
     value = _small_int(raw, end)
     return _read_any(raw, found, decoded) if value is None else _fit(row, value, raw, decoded)
 
 
-def _leave_out(key: bytes, found: dict[str, object], decoded: Decoded) -> None:
+def _leave_out(key: bytes, tagged: bytes, found: dict[str, object], decoded: Decoded) -> None:
     name = key.decode(errors="replace")
     name_class = decoded.leave_out(name, found)
     if name_class != NUMBERED_CLASS and form.is_metadata_key(name):
         if len(unplaced) >= _REMEMBERED_MAX:
             unplaced.clear()
-        unplaced[key] = name_class
+        unplaced[tagged] = name_class
 
 
 def _small_int(raw: bytes, at: int) -> int | None:

@@ -8,6 +8,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
 
 from producer_gateway.otlp import attribute, decode_json, decode_protobuf, messages
+from producer_gateway.otlp.errors import NotProtobufError
 from producer_gateway.otlp.span import Decoded
 from producer_gateway.otlp.table import DOCUMENTS, ROWS
 from producer_gateway.otlp.trace import to_events
@@ -108,6 +109,19 @@ def test_memory_changes_nothing() -> None:
         assert _outcome(each) == expected
 
 
+def test_a_known_name_in_another_field_is_not_known() -> None:
+    """The same bytes as a value, which is no message, are refused whatever was read before."""
+    name = b"gen_ai.unheard.of"
+    span = make.request(make.span(said={name.decode(): True}))
+    whole = make.protobuf(span)
+    broken = whole.replace(b"\x0a\x11" + name, b"\x12\x11" + name)
+    assert broken != whole
+    cold = _outcome(broken)
+    assert _outcome(whole) != cold
+    assert attribute.unplaced
+    assert _outcome(broken) == cold == NotProtobufError
+
+
 def _outcome(body: bytes) -> object:
     try:
         return events_of(decode_protobuf.decode(body, spans_max=100))
@@ -134,7 +148,7 @@ def test_only_what_passed_whole_is_remembered() -> None:
     _read(KeyValue(key="gen_ai.response.finish_reasons", value=AnyValue(array_value=several)))
     _read(KeyValue(key="gen_ai.unheard.of", value=text))
     assert attribute.remembered == {}
-    assert attribute.unplaced == {b"gen_ai.unheard.of": "gen_ai"}
+    assert attribute.unplaced == {b"\x0a\x11gen_ai.unheard.of": "gen_ai"}
 
 
 @pytest.mark.parametrize("said", [{"string_value": "gpt-4o"}, {"int_value": 300}, {"bool_value": True}])
