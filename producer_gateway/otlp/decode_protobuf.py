@@ -68,7 +68,7 @@ def _placed(attributes: Sequence[bytes], decoded: Decoded) -> Placed:
     for raw in attributes:
         place = _remembered(raw)
         if place is None:
-            name_class = _unplaced(raw[2 : 2 + raw[1]]) if len(raw) > 1 else None
+            name_class = _unplaced(raw[2 : 2 + raw[1]]) if attribute.opens_with_short_key(raw) else None
             if name_class is not None:
                 decoded.left_out[name_class] += 1
                 continue
