@@ -186,3 +186,13 @@ def test_the_last_of_several_keys_counts() -> None:
     decoded = decode_protobuf.decode(request.SerializeToString(), spans_max=1)
     assert attribute.read(raw, {}, decoded) is None
     assert attribute.read(last.SerializeToString() + first, {}, decoded) is None
+
+
+def test_what_is_not_written_as_usual_is_not_remembered() -> None:
+    """A value before its key is read by protobuf's rules every time: where it ends cannot be seen at a glance."""
+    value = AnyValue(string_value="gpt-4o-2024-08-06x").SerializeToString() + b"\x7a\x0ewhat they said"
+    raw = b"\x12" + make.length(value) + value + KeyValue(key="gen_ai.request.model").SerializeToString()
+    place = attribute.read(raw, {}, Decoded(1))
+    assert place is not None
+    assert place[2] == "gpt-4o-2024-08-06x"
+    assert attribute.remembered == {}
