@@ -36,7 +36,7 @@ unplaced: Final[dict[bytes, str]] = {}
 
 def read(raw: bytes, found: dict[str, object], decoded: Decoded) -> Place | None:
     """The place of an attribute that is not `remembered`; None when it has none, which is counted. Raises DecodeError."""
-    if not opens_with_short_key(raw):
+    if raw[:1] != b"\x0a" or len(raw) < 2 or raw[1] >= _VARINT_MORE:  # noqa: PLR2004 - tag and length
         return _read_any(raw, found, decoded)
     end = 2 + raw[1]
     key = raw[2:end]
@@ -87,7 +87,7 @@ def _fit(row: Row, value: object, raw: bytes, decoded: Decoded) -> Place | None:
     place = row.target, row.rank, fitted, row.target[0] == "@"
     if row.target in NAMES and fitted != value:
         decoded.dropped["name"] += 1
-    elif opens_with_short_key(raw) and _is_all(value, len(raw) - 2 - raw[1]):
+    elif _is_all(value, len(raw) - 2 - raw[1]):
         if len(remembered) >= _REMEMBERED_MAX:
             remembered.clear()
         remembered[raw] = place
