@@ -370,11 +370,11 @@ SELECT (extract(epoch FROM occurred_at) * 1000000)::bigint AS occurred_us, failu
 
 -- name: stored_losses
 -- For comparison with the fold.
-SELECT project, run_id::text AS run_id, producer, reason, total FROM declared_losses;
+SELECT project, run_id, producer, reason, total FROM declared_losses;
 
 -- name: stored_producers
 -- For comparison with the fold.
-SELECT project, run_id::text AS run_id, producer, seen, emitted FROM run_producers;
+SELECT project, run_id, producer, seen, emitted FROM run_producers;
 
 -- name: stored_run_rollups
 -- For comparison with the fold, which has no rows that count nothing.
