@@ -5,6 +5,7 @@ WorkerError
 ├── PermanentStoreError   this content will never be stored: halve the batch until it is one record, then bury it
 ├── HoleError             offsets are missing before these: read the partition anew from the ledger's frontier
 ├── LogOvertakenError     the topic's retention deleted what was about to be read: begin again where the log begins now
+├── RebuildError          a rebuild cannot go on: the message says what to do
 └── PoisonBrakeError      too many records cannot be stored: stop, somebody must look
 """
 
@@ -44,6 +45,10 @@ class LogOvertakenError(WorkerError):
 
     def __init__(self) -> None:
         super().__init__("the topic's retention deleted records that were about to be read: run it again")
+
+
+class RebuildError(WorkerError):
+    """A rebuild cannot go on; the live store is as it was."""
 
 
 class PoisonBrakeError(WorkerError):

@@ -44,6 +44,7 @@ EXAMPLES = """\
   agenttracer demo                   example runs, read back as tables
   agenttracer status --json          for scripts; exit code 0 if all is ready
   agenttracer verify --sample 0.01   the store against the topic, one run in a hundred
+  agenttracer rebuild --processes 2  the store anew from the topic, beside the live one
   agenttracer topics --kafka kafka-1:9092 --replication-factor 3
   agenttracer migrate --postgres postgresql://owner@db/agenttracer
   agenttracer keys create --project shop --scope ingest
@@ -127,6 +128,7 @@ def demo(state_dir: StateDir, kafka: Kafka = None, postgres: Postgres = None, wo
 
 
 app.command("verify", rich_help_panel=_PROVE)(proof.verify_store)
+app.add_typer(proof.rebuild_app, name="rebuild", rich_help_panel=_PROVE)
 
 
 @app.command(rich_help_panel=_PREPARE)

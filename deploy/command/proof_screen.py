@@ -1,13 +1,16 @@
 """What the proofs show: a bar while they work, what they found afterwards. Decides nothing."""
 
-from typing import Self
+from typing import Final, Self
 
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from deploy.command.screen import console, errors
 from stream_workers.ranges import size
+from stream_workers.rebuild import Outcome
 from stream_workers.verify import Report
+
+_RUNS_SHOWN: Final = 20
 
 
 class Bar:
@@ -54,6 +57,25 @@ def show_verification(report: Report) -> None:
         f"{verdict}  {report.records} records, {report.runs_compared} runs, {report.rows_compared} rows compared; "
         f"{report.lag} records not reached by the workers yet"
     )
+
+
+def show_rebuild(outcome: Outcome) -> None:
+    """Print what differs, and what became of it."""
+    diff = outcome.diff
+    for table, one in diff.tables.items():
+        if one.added or one.removed or one.changed:
+            columns = ", ".join(f"{name} {count}" for name, count in sorted(one.columns.items()))
+            console.print(f"{table:<16} {one.added} added, {one.removed} removed, {one.changed} changed {escape(columns)}")
+    for _, run_id in diff.runs[:_RUNS_SHOWN]:
+        console.print(f"differs  run {run_id}")
+    verdict = "[green]equal[/green]" if diff.empty else f"[bold red]different[/bold red]: {diff.runs_differing} runs"
+    taken = f", {outcome.runs_taken_over} older than the log taken over" if outcome.runs_taken_over else ""
+    console.print(f"{verdict}  {diff.runs_compared} runs compared, {diff.runs_in_motion} in motion left out{taken}")
+    if outcome.pause_s is None:
+        console.print("not swapped: the live store is as it was, the shadow is kept; run this again to go on with it")
+    else:
+        console.print(f"swapped; writers stood still for {outcome.pause_s * 1000:.0f} ms, readers never")
+        console.print("the store of before is kept until `agenttracer rebuild drop-old`")
 
 
 def _show_limits(report: Report) -> None:

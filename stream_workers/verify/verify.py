@@ -27,7 +27,7 @@ from stream_workers.verify.slices import Slice, Slices
 QUERIES: Final = sql.load(Path(__file__).with_name("queries.sql"))
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and of how much."""
-_SKEW_US: Final = 3_600_000_000
+SKEW_US: Final = 3_600_000_000
 """Clocks of agents and gateways differ; an hour more than the log's beginning is surely within its reach."""
 _FETCH: Final = 10_000
 _STORED: Final = -1
@@ -107,14 +107,14 @@ class _Verification:
                 if any(start <= raw.offset < end for start, end in readable):
                     head = self._keep(slices, piece.partition, raw, report)
                     if head is not None and piece.partition in cut:
-                        self._horizon_us = max(self._horizon_us, head.received_at + _SKEW_US)
+                        self._horizon_us = max(self._horizon_us, head.received_at + SKEW_US)
                         cut.remove(piece.partition)
             done += piece.end - piece.start
             self._progress("reading the topic", done, total)
 
-    def _keep(self, slices: Slices, partition: int, raw: Any, report: Report) -> "_Head | None":  # noqa: ANN401 - aiokafka's record
+    def _keep(self, slices: Slices, partition: int, raw: Any, report: Report) -> "Head | None":  # noqa: ANN401 - aiokafka's record
         value, place = raw.value or b"", (partition, raw.offset)
-        head = _head(value)
+        head = head_of(value)
         report.records += 1
         if place in self._letters:
             report.readable_again += not self._letters[place].startswith("sqlstate_") and _read(value) is not None
@@ -167,7 +167,9 @@ class _Record(msgspec.Struct):
     events: list[_Event]
 
 
-class _Head(NamedTuple):
+class Head(NamedTuple):
+    """Whose record it is, and when the gateway had it (us)."""
+
     project: str
     run_id: str
     received_at: int
@@ -176,13 +178,13 @@ class _Head(NamedTuple):
 _RECORD: Final = msgspec.json.Decoder(_Record)
 
 
-def _head(value: bytes) -> _Head | None:
+def head_of(value: bytes) -> Head | None:
     """Whose record it is, read without the rest of it; None of what is no record."""
     try:
         record = _RECORD.decode(value)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    return _Head(record.project, record.events[0].run_id, record.received_at) if record.events else None
+    return Head(record.project, record.events[0].run_id, record.received_at) if record.events else None
 
 
 def _read(value: bytes) -> Record | None:
