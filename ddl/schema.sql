@@ -93,7 +93,10 @@ CREATE TABLE agenttracer.dead_letters (
     field text NOT NULL COLLATE pg_catalog."C",
     size_bytes integer NOT NULL,
     keyed_hash bytea,
-    dead_at timestamp with time zone NOT NULL
+    dead_at timestamp with time zone NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    attempted_at timestamp with time zone,
+    retried_at timestamp with time zone
 );
 
 CREATE TABLE agenttracer.failures (

@@ -11,6 +11,7 @@ import typer
 
 from agenttracer.wire.topics import EVENTS_TOPIC, PARTITIONS_DEFAULT
 from deploy.command import proof, screen
+from deploy.command.dead_letters import dlq_app
 from deploy.command.foreground import AlreadyUpError, await_other, keep_alive, while_up
 from deploy.command.keys import keys_app
 from deploy.command.options import Kafka, Postgres, StateDir, Workers
@@ -129,6 +130,7 @@ def demo(state_dir: StateDir, kafka: Kafka = None, postgres: Postgres = None, wo
 
 app.command("verify", rich_help_panel=_PROVE)(proof.verify_store)
 app.add_typer(proof.rebuild_app, name="rebuild", rich_help_panel=_PROVE)
+app.add_typer(dlq_app, name="dlq", rich_help_panel=_PROVE)
 
 
 @app.command(rich_help_panel=_PREPARE)

@@ -1,35 +1,23 @@
 """The subcommands by which operators prove what the store holds: `agenttracer verify` and `agenttracer rebuild`."""
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Final, NamedTuple, TypeVar
+from typing import Annotated, Final, NamedTuple
 
-import asyncpg
 import typer
-from aiokafka.errors import KafkaError
 
 from agenttracer.wire.topics import EVENTS_TOPIC
-from ddl.errors import MigrationError
 from deploy.command import screen
+from deploy.command.guard import EXIT_DIFFERENT, TopicName, found_topic, outcome_of, refusals
 from deploy.command.options import Kafka, Postgres, StateDir
 from deploy.command.proof_screen import Bar, show_rebuild, show_verification
-from deploy.errors import DeployError, ProofError
 from deploy.infrastructure import Existing, Infrastructure
-from stream_workers.batch import Topic
-from stream_workers.errors import WorkerError
 from stream_workers.rebuild import Outcome, Plan, drop_old, rebuild
-from stream_workers.topic import find_topic
 from stream_workers.topic_log import open_log
 from stream_workers.verify import Report, Scope, verify
 
-EXIT_DIFFERENT: Final = 1
-EXIT_COULD_NOT: Final = 2
 MEMORY_DEFAULT_MB: Final = 512  # a small machine has it to spare, and 32 MB of the topic fit into a slice
-TopicName = Annotated[str, typer.Option("--topic", envvar="AGENTTRACER_TOPIC", help="The topic's name.")]
-_T = TypeVar("_T")
 JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write what was found as JSON, too.")]
 
 
@@ -52,7 +40,7 @@ def verify_store(
     """
     infrastructure = Infrastructure(state_dir, existing=Existing(kafka, postgres), report=screen.Progress())
     scope = Scope(sample, run.lower() if run else None)
-    report = _outcome(_verify(infrastructure, topic, scope=scope, memory_bytes=memory_mb << 20))
+    report = outcome_of(_verify(infrastructure, topic, scope=scope, memory_bytes=memory_mb << 20))
     show_verification(report)
     if json_file is not None:
         json_file.write_text(json.dumps(report.document(), indent=2) + "\n", encoding="utf-8")
@@ -87,7 +75,7 @@ def rebuild_store(
     infrastructure = Infrastructure(state_dir, existing=Existing(kafka, postgres), report=screen.Progress())
     pace = Pace(processes, max_events_per_s)
     wish = Wish(restart=restart, swap_equal=swap, accept=accept_differences)
-    outcome = _outcome(_rebuild(infrastructure, topic, pace, wish))
+    outcome = outcome_of(_rebuild(infrastructure, topic, pace, wish))
     show_rebuild(outcome)
     if json_file is not None:
         json_file.write_text(json.dumps(asdict(outcome), indent=2) + "\n", encoding="utf-8")
@@ -99,7 +87,7 @@ def rebuild_store(
 def drop_old_store(state_dir: StateDir, postgres: Postgres = None) -> None:
     """Drop what was live before the last swap."""
     infrastructure = Infrastructure(state_dir, existing=Existing(postgres_dsn=postgres), report=screen.Progress())
-    dropped = _outcome(_refusals(infrastructure, lambda: drop_old(infrastructure.owner_dsn)))
+    dropped = outcome_of(refusals(infrastructure, lambda: drop_old(infrastructure.owner_dsn)))
     screen.Progress()("the old schema is gone" if dropped else "there was no old schema")
 
 
@@ -118,54 +106,21 @@ class Wish(NamedTuple):
     accept: bool
 
 
-def _outcome(work: Coroutine[Any, Any, _T]) -> _T:
-    """What came of it; exit code 2 when nothing did, since Python's own 1 would say that the store differs."""
-    try:
-        return asyncio.run(work)
-    except DeployError as error:
-        screen.show_error(str(error))
-    except Exception as error:  # noqa: BLE001 - a traceback could show values of rows
-        screen.show_error(f"a fault of our own ({type(error).__name__}); nothing is known of the store")
-    raise typer.Exit(EXIT_COULD_NOT)
-
-
 async def _verify(infrastructure: Infrastructure, topic: str, *, scope: Scope, memory_bytes: int) -> Report:
     async def work() -> Report:
-        found = await _found(infrastructure, topic)
+        found = await found_topic(infrastructure, topic)
         async with open_log(infrastructure.kafka_bootstrap, topic) as log:
             with Bar() as bar:
                 return await verify(infrastructure.owner_dsn, log, found, scope=scope, memory_bytes=memory_bytes, progress=bar)
 
-    return await _refusals(infrastructure, work)
+    return await refusals(infrastructure, work)
 
 
 async def _rebuild(infrastructure: Infrastructure, topic: str, pace: Pace, wish: Wish) -> Outcome:
     async def work() -> Outcome:
-        found = await _found(infrastructure, topic)
+        found = await found_topic(infrastructure, topic)
         plan = Plan(infrastructure.owner_dsn, infrastructure.kafka_bootstrap, found, *pace)
         with Bar() as bar:
             return await rebuild(plan, report=screen.Progress(), progress=bar, **wish._asdict())
 
-    return await _refusals(infrastructure, work)
-
-
-async def _found(infrastructure: Infrastructure, topic: str) -> Topic:
-    found = await find_topic(infrastructure.kafka_bootstrap, topic)
-    if found is None:
-        raise ProofError(f"Kafka has no topic {topic}; name another with --topic")
-    return found
-
-
-async def _refusals(infrastructure: Infrastructure, work: Callable[[], Awaitable[_T]]) -> _T:
-    """What can stand in the way, as one clear line."""
-    try:
-        return await work()
-    except (WorkerError, MigrationError) as error:
-        raise ProofError(str(error)) from None
-    except KafkaError as error:
-        where = infrastructure.kafka_bootstrap
-        raise ProofError(f"Kafka at {where} does not answer ({type(error).__name__}); is it running there?") from None
-    except asyncpg.PostgresError as error:  # its text can hold values of rows
-        raise ProofError(f"PostgreSQL refused with SQLSTATE {error.sqlstate}; is the schema migrated?") from None
-    except (OSError, asyncpg.InterfaceError) as error:
-        raise ProofError(f"a server cannot be reached ({type(error).__name__}); is it running, is the URL right?") from None
+    return await refusals(infrastructure, work)

@@ -9,8 +9,8 @@ SELECT partition, covered, lost FROM ingest_ledger WHERE topic_id = $1;
 SELECT count(DISTINCT topic_id) FROM ingest_ledger WHERE topic_id <> $1;
 
 -- name: letters
--- Records that were buried: their rows are not in the store, and must not be.
-SELECT partition, record_offset, reason FROM dead_letters WHERE topic_id = $1;
+-- Records that were buried and not dug out again: their rows are not in the store, and must not be.
+SELECT partition, record_offset, reason FROM dead_letters WHERE topic_id = $1 AND retried_at IS NULL;
 
 -- name: runs
 -- Every run there is, by name and first event, so that rows that nobody sent are found.
