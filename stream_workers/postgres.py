@@ -6,6 +6,7 @@ Nothing here retries or decides what to do about an error; it only says, in the 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 
@@ -13,6 +14,7 @@ import asyncpg
 
 from ddl.migrate import SCHEMA
 from stream_workers.batch import Batch, Topic
+from stream_workers.core.deletions import Deletions
 from stream_workers.core.diagnosis import HEALTHY, NOT_JUDGED, Diagnosis, Known, RunKey, diagnoses, grouped
 from stream_workers.core.rows import FailureRow, StepRow, prefer
 from stream_workers.core.run import ABANDON_AFTER_S, RunState
@@ -101,7 +103,8 @@ class PostgresStore:
         await self._ensure_partitions(connection, batch.rows.steps)
         async with connection.transaction():
             await _lock_ledger(connection, topic, batch)
-            saved = await self._write(connection, batch)
+            left = await _without_deleted(connection, batch)
+            saved = (await self._write(connection, left))._replace(deleted=len(batch.rows) - len(left.rows))
             for letter in batch.letters:
                 place = (topic.id, letter.partition, letter.offset, topic.name)
                 await connection.execute(
@@ -151,6 +154,14 @@ async def _lock_ledger(connection: asyncpg.Connection, topic: Topic, batch: Batc
     holes = {part: frontiers[part] for part, start, _ in batch.coverage if start > frontiers[part]}
     if holes:
         raise HoleError(holes)
+
+
+async def _without_deleted(connection: asyncpg.Connection, batch: Batch) -> Batch:
+    if not batch.rows.runs or not await connection.fetchval(QUERIES["any_deletions"]):
+        return batch
+    projects, run_ids = zip(*(state.key for state in batch.rows.runs), strict=True)
+    rows = await connection.fetch(QUERIES["deletions"], sorted(set(projects)), run_ids)
+    return replace(batch, rows=Deletions.of((row["project"], row["run_id"]) for row in rows).left_of(batch.rows))
 
 
 WriteSteps = Callable[[asyncpg.Connection, Sequence[StepRow]], Awaitable[tuple[int, frozenset[RunKey]]]]

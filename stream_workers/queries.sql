@@ -42,6 +42,15 @@ RETURNING partition, coalesce(
     (SELECT upper(covered_range) FROM unnest(ledger.covered + ledger.lost) AS covered_range WHERE lower(covered_range) = 0), 0
 ) AS frontier;
 
+-- name: any_deletions
+-- Nearly always none that concern a batch, and on most stores none at all.
+SELECT EXISTS (SELECT FROM deletions);
+
+-- name: deletions
+-- What was deleted of these runs. Whoever deletes locks the ledger first, so nothing is deleted while this transaction runs.
+SELECT project, run_id::text AS run_id FROM deletions
+WHERE project = ANY($1::text[]) AND (run_id IS NULL OR run_id = ANY($2::uuid[]));
+
 -- name: frontiers
 -- How far each partition is covered without a hole, for whoever is about to read it. Partitions never seen are absent.
 SELECT partition, coalesce(

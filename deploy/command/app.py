@@ -15,6 +15,7 @@ from deploy.command.dead_letters import dlq_app
 from deploy.command.foreground import AlreadyUpError, await_other, keep_alive, while_up
 from deploy.command.keys import keys_app
 from deploy.command.options import Kafka, Postgres, StateDir, Workers
+from deploy.command.removal import delete_app, retention_app
 from deploy.command.state import State, look
 from deploy.command.taxonomy import taxonomy
 from deploy.endpoints import PipelineEndpoints, forget_endpoints
@@ -29,6 +30,7 @@ from deploy.topics import RETENTION_MIN_DAYS, ensure_topic
 
 _RUN = "Run"
 _PROVE = "Prove what the store holds"
+_REMOVE = "Remove data"
 _PREPARE = "Prepare your own Kafka and PostgreSQL"
 _KEYS = "API keys"
 _LOOK = "Look at what is stored"
@@ -131,6 +133,8 @@ def demo(state_dir: StateDir, kafka: Kafka = None, postgres: Postgres = None, wo
 app.command("verify", rich_help_panel=_PROVE)(proof.verify_store)
 app.add_typer(proof.rebuild_app, name="rebuild", rich_help_panel=_PROVE)
 app.add_typer(dlq_app, name="dlq", rich_help_panel=_PROVE)
+app.add_typer(delete_app, name="delete", rich_help_panel=_REMOVE)
+app.add_typer(retention_app, name="retention", rich_help_panel=_REMOVE)
 
 
 @app.command(rich_help_panel=_PREPARE)

@@ -67,6 +67,10 @@ SELECT letter.* FROM live.dead_letters AS letter
 WHERE letter.topic_id <> $1 OR letter.record_offset < coalesce(($2::text::jsonb ->> letter.partition::text)::bigint, 0)
 ON CONFLICT DO NOTHING;
 
+-- name: take_over_deletions
+-- So that nothing deleted comes back. What is deleted from now on is deleted in both schemas.
+INSERT INTO shadow.deletions SELECT * FROM live.deletions ON CONFLICT DO NOTHING;
+
 -- name: sum_runs
 -- What the workers' transactions would have added up, in one go. Definitions: core/fold.py.
 INSERT INTO shadow.run_rollups (

@@ -60,6 +60,10 @@ async def _begin(connection: asyncpg.Connection, plan: Plan, reach: Mapping[int,
     # No further than the live store is now: the old runs that are taken over from it must hold all that the shadow has.
     targets = {partition: min(frontiers.get(partition, 0), log.end) for partition, log in reach.items()}
     begins = {partition: log.begin for partition, log in reach.items() if log.begin}
+    await connection.execute(
+        f'LOCK TABLE "{plan.live}".deletions IN SHARE MODE'
+    )  # whoever deletes now deletes in the shadow, too
+    await connection.execute(plan.query("take_over_deletions"))
     await connection.execute(plan.query("take_over_other_topics"), plan.topic.id)
     for partition, begin in begins.items():
         await connection.execute(plan.query("take_over_coverage"), plan.topic.id, partition, plan.topic.name, begin)

@@ -8,6 +8,7 @@ from typing import Any, Final
 import asyncpg
 
 from agenttracer.wire.envelope import Record
+from stream_workers.core.deletions import Deletions
 from stream_workers.core.fold import Tables, fold
 from stream_workers.decode import canonical_json
 from stream_workers.stored import differences, stored_runs
@@ -28,12 +29,17 @@ class Found:
 
 
 async def compare(
-    connection: asyncpg.Connection, records: Iterable[Record], stored: Mapping[_Key, int], *, horizon_us: int
+    connection: asyncpg.Connection,
+    records: Iterable[Record],
+    stored: Mapping[_Key, int],
+    deletions: Deletions,
+    *,
+    horizon_us: int,
 ) -> Found:
     """`stored` maps the slice's runs in the store to their first event; those before `horizon_us` are judged in one direction."""
-    wanted = replace(fold(records, canonical_json), run_rollups={}, step_rollups={})
+    wanted = replace(fold(records, canonical_json, deletions), run_rollups={}, step_rollups={})
     found = await _stored(connection, wanted.runs.keys() & stored.keys())
-    partly = {key for key, first_us in stored.items() if first_us < horizon_us}
+    partly = {key for key, first_us in stored.items() if first_us < horizon_us and not deletions.has(*key)}
     unsent = sorted(stored.keys() - wanted.runs.keys() - partly)
     return Found(
         runs=len(wanted.runs),

@@ -12,6 +12,10 @@ SELECT count(DISTINCT topic_id) FROM ingest_ledger WHERE topic_id <> $1;
 -- Records that were buried and not dug out again: their rows are not in the store, and must not be.
 SELECT partition, record_offset, reason FROM dead_letters WHERE topic_id = $1 AND retried_at IS NULL;
 
+-- name: deletions
+-- What the topic may still have and the store must not.
+SELECT project, run_id::text AS run_id FROM deletions;
+
 -- name: runs
 -- Every run there is, by name and first event, so that rows that nobody sent are found.
 SELECT project, run_id::text AS run_id, (extract(epoch FROM first_event_at) * 1000000)::bigint AS first_event_us FROM runs;

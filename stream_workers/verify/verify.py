@@ -16,6 +16,7 @@ from agenttracer.wire.errors import ContractError
 from ddl.migrate import SCHEMA
 from servicekit import codec, sql
 from stream_workers.batch import Topic
+from stream_workers.core.deletions import NOTHING_DELETED, Deletions
 from stream_workers.ranges import end_of
 from stream_workers.topic_log import Reach, TopicLog
 from stream_workers.verify.compare import compare
@@ -66,6 +67,7 @@ class _Verification:
         self._memory_bytes = memory_bytes
         self._progress = progress
         self._letters: dict[tuple[int, int], str] = {}
+        self._deletions = NOTHING_DELETED
         self._horizon_us = 0
 
     async def run(self) -> Report:
@@ -74,6 +76,8 @@ class _Verification:
         report.other_topics = await self._connection.fetchval(QUERIES["other_topics"], self._topic.id)
         letters = await self._connection.fetch(QUERIES["letters"], self._topic.id)
         self._letters = {(row["partition"], row["record_offset"]): row["reason"] for row in letters}
+        said = await self._connection.fetch(QUERIES["deletions"])
+        self._deletions = Deletions.of((row["project"], row["run_id"]) for row in said)
         slices = Slices(memory_bytes=self._memory_bytes)
         await self._read(slices, report)
         await self._add_stored(slices)
@@ -141,7 +145,7 @@ class _Verification:
                 records.append(record)
             else:
                 report.differ([f"dead_letters {partition, offset}: missing"])
-        found = await compare(self._connection, records, stored, horizon_us=self._horizon_us)
+        found = await compare(self._connection, records, stored, self._deletions, horizon_us=self._horizon_us)
         report.runs_compared += found.runs
         report.rows_compared += found.rows
         report.runs_out_of_reach += found.out_of_reach

@@ -81,6 +81,19 @@ def test_damage_of_one_row_in_any_table_is_found_and_named(filled: Pipeline, tmp
         assert any(example.startswith(named) for example in report["examples"]), (named, report["examples"])
 
 
+def test_a_deleted_run_is_no_difference(filled: Pipeline, tmp_path: Path) -> None:
+    """The topic still has it, the store must not: equal after `delete run`, different where one of its rows comes back."""
+    run_id = str(filled.sql("SELECT run_id FROM declared_losses LIMIT 1")[0]["run_id"])
+    dsn = filled.stack.dsn(database=filled.database, role="agenttracer_owner")
+    command = [sys.executable, "-c", "from deploy.command import main; main()", "delete", "run", "default", run_id]
+    subprocess.run([*command, "--postgres", dsn, "--state-dir", str(tmp_path)], check=True, capture_output=True)
+    assert not filled.sql("SELECT FROM runs WHERE run_id = $1", run_id)
+    code, report, shown = verify(filled, tmp_path)
+    assert (code, report["differences"]) == (0, 0), shown
+    filled.sql("INSERT INTO declared_losses VALUES ('default', $1, 'p', 'exit', 1)", run_id)
+    assert verify(filled, tmp_path)[0] == 1
+
+
 def test_a_hole_in_the_ledger_and_a_run_that_nobody_sent_are_found(filled: Pipeline, tmp_path: Path) -> None:
     """The hole by partition and offsets; the run as extra; `--run` looks at that one alone."""
     filled.sql("UPDATE ingest_ledger SET covered = covered - int8multirange(int8range(3, 5)) WHERE partition = 0")
