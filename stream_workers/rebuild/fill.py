@@ -19,7 +19,7 @@ from stream_workers.batch import Batch, Coverage, Received, batch_of
 from stream_workers.brake import PoisonBrake
 from stream_workers.core.assemble import Assembly
 from stream_workers.decode import Reader, canonical_json
-from stream_workers.ingest import end_process
+from stream_workers.ending import end_process
 from stream_workers.metrics import Metrics
 from stream_workers.postgres import PostgresStore
 from stream_workers.rebuild.bulk import BulkStore
