@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
+from servicekit.kafka import KafkaSecurity
 from stream_workers.errors import LogOvertakenError
 
 _POLL_MS: Final = 200
@@ -91,7 +92,7 @@ class TopicLog:
 
 
 @asynccontextmanager
-async def open_log(bootstrap: str, topic: str, **security: Any) -> AsyncIterator[TopicLog]:  # noqa: ANN401 - aiokafka's arguments
+async def open_log(bootstrap: str, topic: str, security: KafkaSecurity) -> AsyncIterator[TopicLog]:
     """The log of an existing topic. Raises aiokafka's KafkaError."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
@@ -99,7 +100,7 @@ async def open_log(bootstrap: str, topic: str, **security: Any) -> AsyncIterator
         enable_auto_commit=False,
         auto_offset_reset="none",
         max_partition_fetch_bytes=_FETCH_BYTES,
-        **security,
+        **security.aiokafka_arguments(),
     )
     await consumer.start()
     try:

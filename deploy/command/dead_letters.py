@@ -97,7 +97,7 @@ def _parsed(place: str) -> tuple[int, int]:
 async def _retry(infrastructure: Infrastructure, topic: str, letters: Sequence[Letter]) -> list[tuple[Letter, Fate]]:
     async def work() -> list[tuple[Letter, Fate]]:
         found = await found_topic(infrastructure, topic)
-        async with open_log(infrastructure.kafka_bootstrap, topic) as log:
+        async with open_log(infrastructure.kafka_bootstrap, topic, infrastructure.kafka_security) as log:
             return await retry(infrastructure.owner_dsn, log, found, letters)
 
     return await refusals(infrastructure, work)

@@ -35,7 +35,7 @@ def outcome_of(work: Coroutine[Any, Any, _T]) -> _T:
 
 async def found_topic(infrastructure: Infrastructure, topic: str) -> Topic:
     """The topic and its id. Raises ProofError where there is none."""
-    found = await find_topic(infrastructure.kafka_bootstrap, topic)
+    found = await find_topic(infrastructure.kafka_bootstrap, topic, **infrastructure.kafka_security.aiokafka_arguments())
     if found is None:
         raise ProofError(f"Kafka has no topic {topic}; name another with --topic")
     return found

@@ -109,7 +109,7 @@ class Wish(NamedTuple):
 async def _verify(infrastructure: Infrastructure, topic: str, *, scope: Scope, memory_bytes: int) -> Report:
     async def work() -> Report:
         found = await found_topic(infrastructure, topic)
-        async with open_log(infrastructure.kafka_bootstrap, topic) as log:
+        async with open_log(infrastructure.kafka_bootstrap, topic, infrastructure.kafka_security) as log:
             with Bar() as bar:
                 return await verify(infrastructure.owner_dsn, log, found, scope=scope, memory_bytes=memory_bytes, progress=bar)
 
@@ -119,7 +119,9 @@ async def _verify(infrastructure: Infrastructure, topic: str, *, scope: Scope, m
 async def _rebuild(infrastructure: Infrastructure, topic: str, pace: Pace, wish: Wish) -> Outcome:
     async def work() -> Outcome:
         found = await found_topic(infrastructure, topic)
-        plan = Plan(infrastructure.owner_dsn, infrastructure.kafka_bootstrap, found, *pace)
+        plan = Plan(
+            infrastructure.owner_dsn, infrastructure.kafka_bootstrap, found, *pace, security=infrastructure.kafka_security
+        )
         with Bar() as bar:
             return await rebuild(plan, report=screen.Progress(), progress=bar, **wish._asdict())
 

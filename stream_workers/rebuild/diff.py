@@ -94,9 +94,7 @@ def _add_rows(diff: TableDiff, ours: Mapping[Any, dict[str, Any]], theirs: Mappi
     diff.added += len(theirs.keys() - ours.keys())
     diff.removed += len(ours.keys() - theirs.keys())
     for key in ours.keys() & theirs.keys():
-        columns = [
-            name for name, value in ours[key].items() if name not in NOT_FROM_TOPIC and theirs[key].get(name) != value
-        ]
+        columns = [name for name, value in ours[key].items() if name not in NOT_FROM_TOPIC and theirs[key].get(name) != value]
         diff.changed += bool(columns)
         for column in columns:
             diff.columns[column] = diff.columns.get(column, 0) + 1

@@ -60,7 +60,7 @@ async def _fill(plan: Plan, number: int, targets: Mapping[int, int] | None) -> N
     brake = PoisonBrake(max_share=1.0, max_in_a_row=1 << 62)  # the live workers have judged the topic already
     writer = Writer(store, plan.topic, Metrics(), retry_max_s=_RETRY_MAX_S, brake=brake)
     try:
-        async with open_log(plan.bootstrap, plan.topic.name) as log:
+        async with open_log(plan.bootstrap, plan.topic.name, plan.security) as log:
             pieces = await _pieces(plan, number, targets, log, store)
             await pump(pieces, writer, max_rows=rows, pace=Pace(plan.max_events_per_s, plan.processes))
     finally:

@@ -1,11 +1,12 @@
 """What a rebuild is told, and how its statements name the two schemas. Plain data: it travels to the filling processes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from ddl.migrate import SCHEMA
 from servicekit import sql
+from servicekit.kafka import KafkaSecurity
 from stream_workers.batch import Topic
 
 _QUERIES: Final = sql.load(Path(__file__).with_name("queries.sql"))
@@ -31,6 +32,7 @@ class Plan:
     topic: Topic
     processes: int = 1
     max_events_per_s: float | None = None
+    security: KafkaSecurity = field(default_factory=KafkaSecurity)
     live: str = SCHEMA
 
     @property

@@ -47,7 +47,7 @@ async def rebuild(
 
     Raises RebuildError, LogOvertakenError, KafkaError and asyncpg's errors; the live store is as it was then.
     """
-    async with _alone(plan) as connection, open_log(plan.bootstrap, plan.topic.name) as log:
+    async with _alone(plan) as connection, open_log(plan.bootstrap, plan.topic.name, plan.security) as log:
         if restart:
             await drop_shadow(connection, plan)
         state = await prepare(connection, plan, await log.reach())

@@ -11,7 +11,7 @@ from typing import Final
 import asyncpg
 
 from ddl.migrate import SCHEMA, migrate
-from stream_workers.core.failures.rules import TAXONOMY_VERSION
+from stream_workers.core.failures.classify import PRESENT
 from stream_workers.errors import RebuildError
 from stream_workers.rebuild.plan import FROM_TOPIC, SUMS, Plan
 from stream_workers.topic_log import Reach
@@ -49,7 +49,7 @@ async def read_state(connection: asyncpg.Connection, plan: Plan) -> State | None
     row = await connection.fetchrow(plan.query("state"))
     if row is None:
         return None
-    if (row["topic_id"], row["taxonomy_version"]) != (plan.topic.id, TAXONOMY_VERSION):
+    if (row["topic_id"], row["taxonomy_version"]) != (plan.topic.id, PRESENT.version):
         raise RebuildError("a rebuild of another topic or by other rules was begun: begin anew with --restart")
     targets = {int(partition): offset for partition, offset in json.loads(row["targets"]).items()}
     return State(targets, row["finished_at"] is not None, row["runs_taken_over"] or 0)
@@ -72,7 +72,7 @@ async def _begin(connection: asyncpg.Connection, plan: Plan, reach: Mapping[int,
     for index in indexes:
         await connection.execute(f"DROP INDEX {index['name']}")
     definitions = [index["definition"] for index in indexes]
-    await connection.execute(plan.query("remember"), plan.topic.id, TAXONOMY_VERSION, json.dumps(targets), definitions)
+    await connection.execute(plan.query("remember"), plan.topic.id, PRESENT.version, json.dumps(targets), definitions)
 
 
 async def finish(connection: asyncpg.Connection, plan: Plan, *, horizon_us: int | None, report: Callable[[str], None]) -> None:

@@ -205,11 +205,12 @@ def _filled(pipeline: Pipeline) -> float:
 def changed_rule(folder: Path) -> Iterator[dict[str, str]]:
     """An environment in which every Python process takes rate limits for timeouts."""
     (folder / "sitecustomize.py").write_text(
+        "from dataclasses import replace\n"
         "from agenttracer.wire.vocabulary import FailureCode\n"
-        "from stream_workers.core.failures import rules\n"
-        "rules.ERROR_RULES = tuple(\n"
-        "    one._replace(code=FailureCode.TIMEOUT) if one.id == 'http.rate_limited' else one for one in rules.ERROR_RULES\n"
-        ")\n",
+        "from stream_workers.core.failures import v1\n"
+        "v1.V1 = replace(v1.V1, failed=tuple(\n"
+        "    one._replace(code=FailureCode.TIMEOUT) if one.id == 'http.rate_limited' else one for one in v1.V1.failed\n"
+        "))\n",
         encoding="utf-8",
     )
     root = Path(__file__).parents[2]
