@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: data-dictionary fuzz help bench-sdk setup demo up down status test check format schema settings-page bench-worker bench-gateway bench-slow-clients lock clean
+.PHONY: rebuild-drill data-dictionary fuzz help bench-sdk setup demo up down status test check format schema settings-page bench-worker bench-gateway bench-slow-clients lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ bench-worker: $(STAMP) ## one worker beside the ceiling that the database sets (
 
 bench-gateway: $(STAMP) ## one gateway beside the ceiling, a bare producer of the same records (build/bench-gateway.json; some minutes)
 	@$(BIN)/python -m tests.benchmarks.bench_gateway
+
+rebuild-drill: $(STAMP) ## rebuild a million events under traffic, readers and ten kills (build/rebuild-drill.json; a quarter of an hour)
+	@$(BIN)/python -m tests.benchmarks.rebuild_drill
 
 format: $(STAMP) ## let ruff format and fix the tree
 	@$(BIN)/ruff format .

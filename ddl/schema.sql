@@ -93,7 +93,17 @@ CREATE TABLE agenttracer.dead_letters (
     field text NOT NULL COLLATE pg_catalog."C",
     size_bytes integer NOT NULL,
     keyed_hash bytea,
-    dead_at timestamp with time zone NOT NULL
+    dead_at timestamp with time zone NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    attempted_at timestamp with time zone,
+    retried_at timestamp with time zone
+);
+
+CREATE TABLE agenttracer.deletions (
+    project text NOT NULL COLLATE pg_catalog."C",
+    run_id uuid,
+    expired boolean NOT NULL,
+    deleted_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
 CREATE TABLE agenttracer.failures (
@@ -133,6 +143,12 @@ CREATE TABLE agenttracer.ingest_ledger (
     covered int8multirange NOT NULL,
     lost int8multirange DEFAULT '{}'::int8multirange NOT NULL,
     updated_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE agenttracer.retention (
+    project text NOT NULL COLLATE pg_catalog."C",
+    days integer NOT NULL,
+    CONSTRAINT retention_days_check CHECK (((days >= 1) AND (days <= 36500)))
 );
 
 CREATE TABLE agenttracer.run_rollups (
@@ -325,11 +341,17 @@ ALTER TABLE ONLY agenttracer.dead_letters
 ALTER TABLE ONLY agenttracer.declared_losses
     ADD CONSTRAINT declared_losses_pkey PRIMARY KEY (project, run_id, producer, reason);
 
+ALTER TABLE ONLY agenttracer.deletions
+    ADD CONSTRAINT deletions_project_run_id_key UNIQUE NULLS NOT DISTINCT (project, run_id);
+
 ALTER TABLE ONLY agenttracer.failures
     ADD CONSTRAINT failures_pkey PRIMARY KEY (project, run_id, failure_id);
 
 ALTER TABLE ONLY agenttracer.ingest_ledger
     ADD CONSTRAINT ingest_ledger_pkey PRIMARY KEY (topic_id, partition);
+
+ALTER TABLE ONLY agenttracer.retention
+    ADD CONSTRAINT retention_pkey PRIMARY KEY (project);
 
 ALTER TABLE ONLY agenttracer.run_producers
     ADD CONSTRAINT run_producers_pkey PRIMARY KEY (project, run_id, producer);
@@ -436,6 +458,8 @@ GRANT UPDATE(last_used_at) ON TABLE agenttracer.api_keys TO agenttracer_gateway;
 GRANT UPDATE(last_used_at) ON TABLE agenttracer.api_keys TO agenttracer_query;
 
 GRANT SELECT,INSERT ON TABLE agenttracer.dead_letters TO agenttracer_worker;
+
+GRANT SELECT ON TABLE agenttracer.deletions TO agenttracer_worker;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE agenttracer.failures TO agenttracer_worker;
 GRANT SELECT ON TABLE agenttracer.failures TO agenttracer_query;

@@ -8,7 +8,8 @@ DeployError
 ├── NotRunningError   something has to be up for this, and is not
 ├── KeysError         API keys cannot be made, listed or revoked
 ├── TopicError        a topic cannot be brought to what was asked for
-└── SchemaError       the store cannot be migrated
+├── SchemaError       the store cannot be migrated
+└── ProofError        a proof over topic and store could not be made
 """
 
 
@@ -46,3 +47,7 @@ class TopicError(DeployError):
 
 class SchemaError(DeployError):
     """The store cannot be migrated."""
+
+
+class ProofError(DeployError):
+    """A proof over topic and store could not be made."""

@@ -20,7 +20,8 @@ from stream_workers.app import assigned, create_app
 from stream_workers.batch import Topic
 from stream_workers.brake import PoisonBrake
 from stream_workers.decode import Reader
-from stream_workers.ingest import EXIT_UNEXPECTED, Ingest
+from stream_workers.ending import EXIT_UNEXPECTED
+from stream_workers.ingest import Ingest
 from stream_workers.ledger import Ledger
 from stream_workers.metrics import Metrics
 from stream_workers.postgres import PostgresStore

@@ -8,7 +8,8 @@ from faust.types.tuples import TP
 
 from stream_workers.credentials import credentials
 from stream_workers.delivery import ChunkConsumer, ChunkScheduler, ChunkTransport
-from stream_workers.ingest import Ingest, end_process
+from stream_workers.ending import end_process
+from stream_workers.ingest import Ingest
 from stream_workers.ledger import Ledger
 from stream_workers.settings import WorkerSettings
 

@@ -4,6 +4,8 @@ WorkerError
 ├── TransientStoreError   try the same again, for as long as it takes
 ├── PermanentStoreError   this content will never be stored: halve the batch until it is one record, then bury it
 ├── HoleError             offsets are missing before these: read the partition anew from the ledger's frontier
+├── LogOvertakenError     the topic's retention deleted what was about to be read: begin again where the log begins now
+├── RebuildError          a rebuild cannot go on: the message says what to do
 └── PoisonBrakeError      too many records cannot be stored: stop, somebody must look
 """
 
@@ -36,6 +38,17 @@ class HoleError(WorkerError):
     def __init__(self, frontiers: Mapping[int, int]) -> None:
         super().__init__(f"offsets are missing in {len(frontiers)} partitions")
         self.frontiers = frontiers
+
+
+class LogOvertakenError(WorkerError):
+    """The topic's retention deleted records that were about to be read."""
+
+    def __init__(self) -> None:
+        super().__init__("the topic's retention deleted records that were about to be read: run it again")
+
+
+class RebuildError(WorkerError):
+    """A rebuild cannot go on; the live store is as it was."""
 
 
 class PoisonBrakeError(WorkerError):

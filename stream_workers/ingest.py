@@ -18,11 +18,11 @@ from servicekit.logs import Log, error_class
 from stream_workers.batch import Batch, Received, batch_of
 from stream_workers.core.assemble import Assembly
 from stream_workers.decode import Reader, canonical_json
+from stream_workers.ending import end_process
 from stream_workers.errors import HoleError, PoisonBrakeError
 from stream_workers.metrics import Metrics
 from stream_workers.write import Writer
 
-EXIT_UNEXPECTED: Final = 70  # EX_SOFTWARE
 EXIT_POISON: Final = 65  # EX_DATAERR
 _SLICE: Final = 50
 _T = TypeVar("_T")
@@ -181,13 +181,3 @@ def _slices(items: list[_T]) -> Iterator[list[_T]]:
     """Pieces so small that the transaction under way gets its turn every few milliseconds."""
     for start in range(0, len(items), _SLICE):
         yield items[start : start + _SLICE]
-
-
-def end_process(error: BaseException) -> None:
-    """End at once, committing nothing: the state of this process is not known any more."""
-    positions = error.__traceback__
-    while positions is not None and positions.tb_next is not None:
-        positions = positions.tb_next
-    where = f"{os.path.basename(positions.tb_frame.f_code.co_filename)}:{positions.tb_lineno}" if positions else "-"  # noqa: PTH119 - a name in a log line
-    _log.error("unexpected_error", error_class=error_class(error), where=where.replace("_", "-"))
-    os._exit(EXIT_UNEXPECTED)

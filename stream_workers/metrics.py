@@ -20,6 +20,7 @@ class Metrics:
         self.steps_stored = self._counter("steps_stored_total", "Steps that were new to the store.")
         self.failures_stored = self._counter("failures_stored_total", "Failures that were new to the store.")
         self.rows_repeated = self._counter("rows_repeated_total", "Rows that the store had already: redeliveries.")
+        self.rows_deleted = self._counter("rows_deleted_total", "Rows left out, because their run or project was deleted.")
         self.dead_letters = self._counter("dead_letters_total", "Records that could not be stored, by reason.", "reason")
         self.unknown_members = self._counter("unknown_members_total", "Members of a newer contract that were ignored.")
         self.retries = self._counter("retries_total", "Transactions tried again, by SQLSTATE or error class.", "reason")

@@ -6,13 +6,15 @@ Nothing here retries or decides what to do about an error; it only says, in the 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 
 import asyncpg
 
 from ddl.migrate import SCHEMA
 from stream_workers.batch import Batch, Topic
+from stream_workers.core.deletions import Deletions
 from stream_workers.core.diagnosis import HEALTHY, NOT_JUDGED, Diagnosis, Known, RunKey, diagnoses, grouped
 from stream_workers.core.rows import FailureRow, StepRow, prefer
 from stream_workers.core.run import ABANDON_AFTER_S, RunState
@@ -41,6 +43,9 @@ _T = TypeVar("_T")
 
 class PostgresStore:
     """A `RunStore`. Not for use by two tasks at once: a worker writes one transaction at a time."""
+
+    server_settings: ClassVar[Mapping[str, str]] = {}
+    """What a kind of store adds to its session."""
 
     def __init__(self, dsn: str, *, transaction_timeout_s: float, schema: str = SCHEMA) -> None:
         self._dsn = dsn
@@ -86,7 +91,7 @@ class PostgresStore:
 
     async def _connected(self, work: Callable[[asyncpg.Connection], Awaitable[_T]]) -> _T:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await _connect(self._dsn, self._schema, timeout_s=self._timeout_s)
+            self._connection = await _connect(self._dsn, self._schema, self.server_settings, timeout_s=self._timeout_s)
         return await work(self._connection)
 
     def _terminate(self) -> None:
@@ -98,7 +103,8 @@ class PostgresStore:
         await self._ensure_partitions(connection, batch.rows.steps)
         async with connection.transaction():
             await _lock_ledger(connection, topic, batch)
-            saved = await _write_rows(connection, batch)
+            left = await _without_deleted(connection, batch)
+            saved = (await self._write(connection, left))._replace(deleted=len(batch.rows) - len(left.rows))
             for letter in batch.letters:
                 place = (topic.id, letter.partition, letter.offset, topic.name)
                 await connection.execute(
@@ -107,6 +113,9 @@ class PostgresStore:
             covered = [(topic.id, *coverage) for coverage in batch.coverage]
             await connection.executemany(QUERIES["cover"], covered)
         return saved
+
+    async def _write(self, connection: asyncpg.Connection, batch: Batch) -> Saved:
+        return await write_rows(connection, batch)
 
     async def _ensure_partitions(self, connection: asyncpg.Connection, steps: Sequence[StepRow]) -> None:
         today = datetime.now(UTC).date()
@@ -117,7 +126,7 @@ class PostgresStore:
                 self._days.add(day)
 
 
-async def _connect(dsn: str, schema: str, *, timeout_s: float) -> asyncpg.Connection:
+async def _connect(dsn: str, schema: str, more: Mapping[str, str], *, timeout_s: float) -> asyncpg.Connection:
     limit_ms = str(int(timeout_s * 1000))
     settings = {
         "search_path": schema,
@@ -131,6 +140,7 @@ async def _connect(dsn: str, schema: str, *, timeout_s: float) -> asyncpg.Connec
         # The stages have no statistics; the joins against them are few rows against an index, always.
         "enable_hashjoin": "off",
         "enable_mergejoin": "off",
+        **more,
     }
     connection = await asyncpg.connect(dsn, server_settings=settings, timeout=5)
     await connection.execute(QUERIES["create_stages"])
@@ -146,12 +156,24 @@ async def _lock_ledger(connection: asyncpg.Connection, topic: Topic, batch: Batc
         raise HoleError(holes)
 
 
-async def _write_rows(connection: asyncpg.Connection, batch: Batch) -> Saved:
+async def _without_deleted(connection: asyncpg.Connection, batch: Batch) -> Batch:
+    if not batch.rows.runs or not await connection.fetchval(QUERIES["any_deletions"]):
+        return batch
+    projects, run_ids = zip(*(state.key for state in batch.rows.runs), strict=True)
+    rows = await connection.fetch(QUERIES["deletions"], sorted(set(projects)), run_ids)
+    return replace(batch, rows=Deletions.of((row["project"], row["run_id"]) for row in rows).left_of(batch.rows))
+
+
+WriteSteps = Callable[[asyncpg.Connection, Sequence[StepRow]], Awaitable[tuple[int, frozenset[RunKey]]]]
+
+
+async def write_rows(connection: asyncpg.Connection, batch: Batch, *, write_steps: WriteSteps | None = None) -> Saved:
+    """All rows of a batch, in the one order that all writers keep. `write_steps` does those in another way than the workers'."""
     rows = batch.rows
     steps, failures = grouped(rows.steps), grouped(rows.failures)
     stored = await known_runs(connection, rows.runs) if rows.runs else {}
     found = diagnoses([run for run in rows.runs if run.key not in stored], steps, failures)
-    new_steps, replaced = await _write_steps(connection, rows.steps) if rows.steps else (0, frozenset())
+    new_steps, replaced = await (write_steps or _write_steps)(connection, rows.steps) if rows.steps else (0, frozenset())
     judged = _judged(rows.failures, found)
     new_failures = await _write_failures(connection, judged) if judged else 0
     outdated = [

@@ -42,6 +42,15 @@ RETURNING partition, coalesce(
     (SELECT upper(covered_range) FROM unnest(ledger.covered + ledger.lost) AS covered_range WHERE lower(covered_range) = 0), 0
 ) AS frontier;
 
+-- name: any_deletions
+-- Nearly always none that concern a batch, and on most stores none at all.
+SELECT EXISTS (SELECT FROM deletions);
+
+-- name: deletions
+-- What was deleted of these runs. Whoever deletes locks the ledger first, so nothing is deleted while this transaction runs.
+SELECT project, run_id::text AS run_id FROM deletions
+WHERE project = ANY($1::text[]) AND (run_id IS NULL OR run_id = ANY($2::uuid[]));
+
 -- name: frontiers
 -- How far each partition is covered without a hole, for whoever is about to read it. Partitions never seen are absent.
 SELECT partition, coalesce(
@@ -370,11 +379,11 @@ SELECT (extract(epoch FROM occurred_at) * 1000000)::bigint AS occurred_us, failu
 
 -- name: stored_losses
 -- For comparison with the fold.
-SELECT project, run_id::text AS run_id, producer, reason, total FROM declared_losses;
+SELECT project, run_id, producer, reason, total FROM declared_losses;
 
 -- name: stored_producers
 -- For comparison with the fold.
-SELECT project, run_id::text AS run_id, producer, seen, emitted FROM run_producers;
+SELECT project, run_id, producer, seen, emitted FROM run_producers;
 
 -- name: stored_run_rollups
 -- For comparison with the fold, which has no rows that count nothing.

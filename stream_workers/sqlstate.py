@@ -14,6 +14,8 @@ _PERMANENT_CLASSES: Final = ("22", "23", "54")
 
 def understood(error: BaseException) -> WorkerError | None:
     """The worker's error for one of asyncpg's or the network's; None for what nobody expected."""
+    if isinstance(error, asyncpg.InvalidCachedStatementError):
+        return TransientStoreError("schema_changed")  # a migration or a swap under a prepared statement: prepare it anew
     state = getattr(error, "sqlstate", None)
     if isinstance(error, asyncpg.PostgresError) and isinstance(state, str):
         if state in _TRANSIENT_STATES or state.startswith(_TRANSIENT_CLASSES):

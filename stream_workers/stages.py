@@ -85,7 +85,7 @@ def producer_values(row: ProducerRow) -> tuple[Any, ...]:
 def stored_producer(row: Mapping[str, Any]) -> ProducerRow:
     """A row of `stored_producers` as core knows it."""
     seen = tuple((part.lower, part.upper) for part in row["seen"])
-    return ProducerRow(row["project"], row["run_id"], row["producer"], seen, row["emitted"])
+    return ProducerRow(row["project"], str(row["run_id"]), row["producer"], seen, row["emitted"])
 
 
 def stored_step(row: Mapping[str, Any]) -> StepRow:

@@ -7,11 +7,12 @@ from stream_workers.batch import Batch, Topic
 
 
 class Saved(NamedTuple):
-    """What a batch changed: rows that were new, and rows that the store had already."""
+    """What a batch changed: rows that were new, rows that the store had already, rows of runs that were deleted."""
 
     new_steps: int
     new_failures: int
     repeated: int
+    deleted: int = 0
 
 
 class RunStore(Protocol):

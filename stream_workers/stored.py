@@ -1,6 +1,6 @@
 """The store's tables read back in the form of `core.fold.Tables`, so that the two can be compared row by row."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import asyncpg
@@ -11,16 +11,30 @@ from stream_workers.core.run import FirstFailure, RunState, Start, Who
 from stream_workers.stages import stored_end, stored_failure, stored_producer, stored_standing, stored_step, stored_verdict
 from stream_workers.statements import QUERIES
 
-_TABLES: Final = ("runs", "steps", "failures", "losses", "producers", "run_rollups", "step_rollups")
+_OF_RUNS: Final = ("runs", "steps", "failures", "losses", "producers")
+_TABLES: Final = (*_OF_RUNS, "run_rollups", "step_rollups")
 
 
 async def stored_tables(connection: asyncpg.Connection) -> Tables:
     """All tables, whole: for tests and for verifying a bounded store."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         found = {name: await connection.fetch(QUERIES[f"stored_{name}"]) for name in _TABLES}
+    return _tables(found)
+
+
+async def stored_runs(connection: asyncpg.Connection, project: str, run_ids: Sequence[str]) -> Tables:
+    """The rows of these runs; rollups, which are not of single runs, stay empty. The caller holds the snapshot."""
+    found: dict[str, Sequence[asyncpg.Record]] = {"run_rollups": (), "step_rollups": ()}
+    for name in _OF_RUNS:
+        query = f"SELECT * FROM (\n{QUERIES[f'stored_{name}']}\n) AS stored WHERE project = $1 AND run_id = ANY($2::uuid[])"  # noqa: S608 - our own statement
+        found[name] = await connection.fetch(query, project, run_ids)
+    return _tables(found)
+
+
+def _tables(found: Mapping[str, Sequence[asyncpg.Record]]) -> Tables:
     steps = [stored_step(row) for row in map(dict, found["steps"])]
     failures = [(stored_failure(row), stored_verdict(row)) for row in map(dict, found["failures"])]
-    losses = [LossRow(**dict(row)) for row in found["losses"]]
+    losses = [LossRow(**{**row, "run_id": str(row["run_id"])}) for row in map(dict, found["losses"])]
     runs = [
         (_run(row), Counts(*(row[name] for name in Counts.__slots__)), stored_standing(row)) for row in map(dict, found["runs"])
     ]
@@ -30,9 +44,18 @@ async def stored_tables(connection: asyncpg.Connection) -> Tables:
         failures={failure[0].key: failure for failure in failures},
         losses={row.key: row for row in losses},
         producers={row.key: row for row in map(stored_producer, map(dict, found["producers"]))},
-        run_rollups={tuple(row)[:-2]: tuple(row)[-2:] for row in found["run_rollups"]},
-        step_rollups={tuple(row)[:-2]: tuple(row)[-2:] for row in found["step_rollups"]},
+        run_rollups=_sums(found["run_rollups"]),
+        step_rollups=_sums(found["step_rollups"]),
     )
+
+
+def _sums(rows: Sequence[asyncpg.Record]) -> dict[tuple[Any, ...], tuple[int, int]]:
+    """The key, and at its end count and latency."""
+    sums = {}
+    for row in rows:
+        *key, count, latency_us = row.values()
+        sums[tuple(key)] = (count, latency_us)
+    return sums
 
 
 def differences(wanted: Tables, found: Tables) -> list[str]:

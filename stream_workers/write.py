@@ -75,6 +75,7 @@ class Writer:
         self._metrics.steps_stored.inc(saved.new_steps)
         self._metrics.failures_stored.inc(saved.new_failures)
         self._metrics.rows_repeated.inc(saved.repeated)
+        self._metrics.rows_deleted.inc(saved.deleted)
         return saved
 
     def _judge(self, received: Sequence[Received]) -> None:

@@ -10,10 +10,12 @@ from typing import Annotated
 import typer
 
 from agenttracer.wire.topics import EVENTS_TOPIC, PARTITIONS_DEFAULT
-from deploy.command import screen
+from deploy.command import proof, screen
+from deploy.command.dead_letters import dlq_app
 from deploy.command.foreground import AlreadyUpError, await_other, keep_alive, while_up
 from deploy.command.keys import keys_app
 from deploy.command.options import Kafka, Postgres, StateDir, Workers
+from deploy.command.removal import delete_app, retention_app
 from deploy.command.state import State, look
 from deploy.command.taxonomy import taxonomy
 from deploy.endpoints import PipelineEndpoints, forget_endpoints
@@ -27,6 +29,8 @@ from deploy.schema import migrate as migrate_store
 from deploy.topics import RETENTION_MIN_DAYS, ensure_topic
 
 _RUN = "Run"
+_PROVE = "Prove what the store holds"
+_REMOVE = "Remove data"
 _PREPARE = "Prepare your own Kafka and PostgreSQL"
 _KEYS = "API keys"
 _LOOK = "Look at what is stored"
@@ -42,6 +46,8 @@ EXAMPLES = """\
   agenttracer up --workers 3         three stream workers share the topic
   agenttracer demo                   example runs, read back as tables
   agenttracer status --json          for scripts; exit code 0 if all is ready
+  agenttracer verify --sample 0.01   the store against the topic, one run in a hundred
+  agenttracer rebuild --processes 2  the store anew from the topic, beside the live one
   agenttracer topics --kafka kafka-1:9092 --replication-factor 3
   agenttracer migrate --postgres postgresql://owner@db/agenttracer
   agenttracer keys create --project shop --scope ingest
@@ -122,6 +128,13 @@ def demo(state_dir: StateDir, kafka: Kafka = None, postgres: Postgres = None, wo
     except AlreadyUpError:
         code = run_demo(await_other(state_dir))
     raise typer.Exit(_INTERRUPTED if code is None else code)
+
+
+app.command("verify", rich_help_panel=_PROVE)(proof.verify_store)
+app.add_typer(proof.rebuild_app, name="rebuild", rich_help_panel=_PROVE)
+app.add_typer(dlq_app, name="dlq", rich_help_panel=_PROVE)
+app.add_typer(delete_app, name="delete", rich_help_panel=_REMOVE)
+app.add_typer(retention_app, name="retention", rich_help_panel=_REMOVE)
 
 
 @app.command(rich_help_panel=_PREPARE)

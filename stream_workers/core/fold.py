@@ -12,6 +12,7 @@ from typing import Any, Final
 from agenttracer.wire.envelope import Record
 from stream_workers.core.account import ProducerRow
 from stream_workers.core.assemble import Rows, assemble
+from stream_workers.core.deletions import NOTHING_DELETED, Deletions
 from stream_workers.core.diagnosis import HEALTHY, NOT_JUDGED, Diagnosis, RunKey, Standing, Verdict, diagnoses, grouped
 from stream_workers.core.histogram import latency_bucket
 from stream_workers.core.rows import RANK_RECORDED, FailureRow, LossRow, StepRow
@@ -47,9 +48,9 @@ class Tables:
     step_rollups: dict[tuple[Any, ...], tuple[int, int]]
 
 
-def fold(records: Iterable[Record], json: Json) -> Tables:
-    """The tables that these records amount to, in any order and however often repeated."""
-    return tables_of(assemble(records, json))
+def fold(records: Iterable[Record], json: Json, deletions: Deletions = NOTHING_DELETED) -> Tables:
+    """The tables that these records amount to, in any order and however often repeated, without what was deleted."""
+    return tables_of(deletions.left_of(assemble(records, json)))
 
 
 def tables_of(rows: Rows) -> Tables:

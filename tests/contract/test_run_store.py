@@ -165,7 +165,7 @@ def test_a_stopped_writer_does_not_hold_its_partitions_for_ever(
 
     async def work() -> None:
         with monkeypatch.context() as patched:
-            patched.setattr("stream_workers.postgres._write_rows", hang)
+            patched.setattr("stream_workers.postgres.write_rows", hang)
             stopped._timeout_s = 2
             await stopped.frontiers(TOPIC, [0])  # connected, with the server's limit of 2 s
             stopped._timeout_s = 3600  # a stopped process does not keep its own limits

@@ -1,0 +1,19 @@
+"""How a process of ours ends when it no longer knows its own state: at once, with a line that says where, and no content."""
+
+import os
+from typing import Final
+
+from servicekit.logs import Log, error_class
+
+EXIT_UNEXPECTED: Final = 70  # EX_SOFTWARE
+_log = Log("worker")
+
+
+def end_process(error: BaseException) -> None:
+    """End at once, committing nothing: the state of this process is not known any more."""
+    positions = error.__traceback__
+    while positions is not None and positions.tb_next is not None:
+        positions = positions.tb_next
+    where = f"{os.path.basename(positions.tb_frame.f_code.co_filename)}:{positions.tb_lineno}" if positions else "-"  # noqa: PTH119 - a name in a log line
+    _log.error("unexpected_error", error_class=error_class(error), where=where.replace("_", "-"))
+    os._exit(EXIT_UNEXPECTED)

@@ -1,0 +1,59 @@
+"""Writes into the shadow while nobody reads it: steps by COPY straight into their table, nothing added up, no wait for the disk.
+
+Most batches hold only steps that are new. Where one is not, COPY meets its key, the savepoint is rolled back, and the batch
+goes the workers' ordinary way. Rollups are added up at the end (`shadow.finish`), so what either way leaves in them does not
+matter until then.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, Final
+
+import asyncpg
+
+from stream_workers.batch import Batch
+from stream_workers.core.diagnosis import RunKey
+from stream_workers.core.rows import StepRow
+from stream_workers.postgres import PostgresStore, write_rows
+from stream_workers.store import Saved
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_STARTED_AT: Final = StepRow._fields.index("started_at")
+_COUNTS: Final = ("project", "run_id", "steps", "error_steps", "failures", "recorded_failures")
+
+
+class BulkStore(PostgresStore):
+    """A `RunStore` for a schema that nobody reads yet. A crash of the server may undo its last transactions, ledger and all."""
+
+    # Batches are large enough for a hash over the counted runs to beat a loop: 7.3 to 3.8 us of Postgres an event.
+    server_settings: ClassVar[Mapping[str, str]] = {
+        "synchronous_commit": "off",
+        "enable_hashjoin": "on",
+        "idle_in_transaction_session_timeout": "60000",  # nobody waits for it, and a busy machine makes large batches slow
+    }
+
+    async def _write(self, connection: asyncpg.Connection, batch: Batch) -> Saved:
+        try:
+            async with connection.transaction():
+                return await write_rows(connection, batch, write_steps=_copy_steps)
+        except asyncpg.UniqueViolationError:
+            return await write_rows(connection, batch)
+
+
+async def _copy_steps(connection: asyncpg.Connection, rows: Sequence[StepRow]) -> tuple[int, frozenset[RunKey]]:
+    await connection.copy_records_to_table("steps", records=_timed(rows), columns=StepRow._fields)
+    await connection.copy_records_to_table("stage_counts", records=_counts(rows), columns=_COUNTS)
+    return len(rows), frozenset()
+
+
+def _timed(rows: Sequence[StepRow]) -> Iterator[tuple[Any, ...]]:
+    for row in rows:
+        yield (*row[:_STARTED_AT], _EPOCH + timedelta(microseconds=row.started_at), *row[_STARTED_AT + 1 :])
+
+
+def _counts(rows: Sequence[StepRow]) -> Iterator[tuple[Any, ...]]:
+    steps = Counter((row.project, row.run_id) for row in rows)
+    errors = Counter((row.project, row.run_id) for row in rows if row.status == "error")
+    for key, count in steps.items():
+        yield (*key, count, errors[key], 0, 0)

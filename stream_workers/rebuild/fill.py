@@ -1,0 +1,197 @@
+"""One filling process: its partitions of the topic into the shadow, first in bulk up to the targets, later following the log.
+
+It goes on where the shadow's ledger says, so it may be killed at any instant. It ends when its parent does.
+"""
+
+import asyncio
+import gc
+import multiprocessing
+import os
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import asyncpg
+
+from servicekit.logs import configure
+from stream_workers.batch import Batch, Coverage, Received, batch_of
+from stream_workers.brake import PoisonBrake
+from stream_workers.core.assemble import Assembly
+from stream_workers.decode import Reader, canonical_json
+from stream_workers.ending import end_process
+from stream_workers.metrics import Metrics
+from stream_workers.postgres import PostgresStore
+from stream_workers.rebuild.bulk import BulkStore
+from stream_workers.rebuild.plan import Plan
+from stream_workers.topic_log import Piece, TopicLog, open_log
+from stream_workers.write import Writer
+
+BULK_ROWS: Final = 32_000  # 16,000 to 48,000 cost Postgres the same; fewer transactions repeat fewer sums
+FOLLOW_ROWS: Final = 4_000  # small enough that the swap waits for tens of milliseconds
+_TRANSACTION_S: Final = 300.0
+_RETRY_MAX_S: Final = 2.0
+_SLICE: Final = 50
+EXIT_ORPHAN: Final = 75  # EX_TEMPFAIL
+
+
+def run_filler(plan: Plan, number: int, targets: Mapping[int, int] | None) -> None:
+    """The process's whole life. `targets` None: follow the log until killed. Whatever cannot be retried ends the process."""
+    configure("WARNING")
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    try:
+        asyncio.run(_fill(plan, number, targets))
+    except Exception as error:  # noqa: BLE001 - Python's own traceback could show values of rows
+        first = _first(error)
+        if not isinstance(first, asyncpg.UndefinedTableError):  # the shadow was swapped: there is nothing left to fill
+            end_process(first)
+
+
+def _first(error: BaseException) -> BaseException:
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
+
+
+async def _fill(plan: Plan, number: int, targets: Mapping[int, int] | None) -> None:
+    _end_with_parent()
+    kind, rows = (PostgresStore, FOLLOW_ROWS) if targets is None else (BulkStore, BULK_ROWS)
+    store = kind(plan.dsn, transaction_timeout_s=_TRANSACTION_S, schema=plan.shadow)
+    brake = PoisonBrake(max_share=1.0, max_in_a_row=1 << 62)  # the live workers have judged the topic already
+    writer = Writer(store, plan.topic, Metrics(), retry_max_s=_RETRY_MAX_S, brake=brake)
+    try:
+        async with open_log(plan.bootstrap, plan.topic.name, plan.security) as log:
+            pieces = await _pieces(plan, number, targets, log, store)
+            await pump(pieces, writer, max_rows=rows, pace=Pace(plan.max_events_per_s, plan.processes))
+    finally:
+        await store.close()
+
+
+def _end_with_parent() -> None:
+    """A command that was killed must not leave anybody behind who fills on."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        asyncio.get_running_loop().add_reader(parent.sentinel, os._exit, EXIT_ORPHAN)
+
+
+async def _pieces(
+    plan: Plan, number: int, targets: Mapping[int, int] | None, log: TopicLog, store: PostgresStore
+) -> AsyncIterator[Piece]:
+    reach = {one: found for one, found in (await log.reach()).items() if one % plan.processes == number}
+    starts = dict(await store.frontiers(plan.topic, sorted(reach)))
+    for partition, (begin, _) in reach.items():
+        if starts[partition] < begin:  # retention was faster than this rebuild; the comparison will say what that means
+            await store.record_lost(plan.topic, partition, start=starts[partition], end=begin)
+            starts[partition] = begin
+    if targets is not None:
+        return log.read({one: (start, targets[one]) for one, start in starts.items() if one in targets})
+    return _follow(log, starts)
+
+
+async def _follow(log: TopicLog, starts: Mapping[int, int]) -> AsyncIterator[Piece]:
+    log.seek(starts)
+    while True:
+        for piece in await log.poll(max_records=FOLLOW_ROWS):
+            yield piece
+        yield _FLUSH
+
+
+_FLUSH: Final = Piece(-1, 0, 0, ())
+"""Nothing more for the moment: what was gathered is written."""
+
+
+class Pace:
+    """Holds a process back to its share of `max_events_per_s`; without one it never waits."""
+
+    def __init__(self, max_events_per_s: float | None, processes: int) -> None:
+        self._per_s = None if max_events_per_s is None else max_events_per_s / processes
+        self._began_s = time.monotonic()
+        self._events = 0
+
+    async def after(self, events: int) -> None:
+        """Wait until so many more events may have been read."""
+        self._events += events
+        if self._per_s is not None:
+            await asyncio.sleep(max(0.0, self._began_s + self._events / self._per_s - time.monotonic()))
+
+
+async def pump(pieces: AsyncIterator[Piece], writer: Writer, *, max_rows: int, pace: Pace) -> None:
+    """Write all pieces in batches of about `max_rows` events; the next is read and assembled while one is written."""
+    ready: asyncio.Queue[tuple[list[Received], Batch] | None] = asyncio.Queue(maxsize=1)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_gather(pieces, ready, max_rows, pace))
+        tasks.create_task(_write(ready, writer))
+
+
+async def _gather(
+    pieces: AsyncIterator[Piece], ready: asyncio.Queue[tuple[list[Received], Batch] | None], max_rows: int, pace: Pace
+) -> None:
+    gathering = _Gathering()
+    async for piece in pieces:
+        if piece is _FLUSH:
+            if gathering.spans:
+                await ready.put(gathering.batch())
+                gathering = _Gathering()
+            continue
+        for start, records in _slices(piece):
+            before = gathering.events
+            gathering.add(piece.partition, start, records)
+            await pace.after(gathering.events - before)
+            await asyncio.sleep(0)  # the transaction under way gets its turn
+            if gathering.events >= max_rows:
+                gathering.pass_by(piece.partition, records[-1].offset + 1)
+                await ready.put(gathering.batch())
+                gathering = _Gathering()
+        gathering.pass_by(piece.partition, piece.end)
+    if gathering.spans:
+        await ready.put(gathering.batch())
+    await ready.put(None)
+
+
+async def _write(ready: asyncio.Queue[tuple[list[Received], Batch] | None], writer: Writer) -> None:
+    while (one := await ready.get()) is not None:
+        received, batch = one
+        await writer.write(received, batch=batch)
+
+
+class _Gathering:
+    """Records on their way to becoming a batch, and the offsets that they are all of."""
+
+    def __init__(self) -> None:
+        self._reader = Reader(None)
+        self._assembly = Assembly(canonical_json)
+        self._received: list[Received] = []
+        self.spans: dict[int, tuple[int, int]] = {}
+        self.events = 0
+
+    def add(self, partition: int, start: int, records: Sequence[Any]) -> None:
+        received = self._reader.read(partition, records)
+        for item in received:
+            if item.record is not None:
+                self._assembly.add(item.record)
+                self.events += len(item.record.events)
+        self._received += received
+        self.spans.setdefault(partition, (start, start))
+        if received:
+            self.pass_by(partition, received[-1].offset + 1)
+
+    def pass_by(self, partition: int, end: int) -> None:
+        """Offsets up to `end` are dealt with, also those that hold no records."""
+        start, before = self.spans.get(partition, (end, end))
+        self.spans[partition] = (start, max(before, end))
+
+    def batch(self) -> tuple[list[Received], Batch]:
+        batch = batch_of(self._received, self._assembly.rows())
+        coverage = [Coverage(one, *self.spans[one]) for one in sorted(self.spans)]
+        return self._received, replace(batch, coverage=coverage)
+
+
+def _slices(piece: Piece) -> list[tuple[int, Sequence[Any]]]:
+    """Pieces of a piece, each with the offset where it begins: where the one before ended."""
+    found = []
+    start = piece.start
+    for first in range(0, len(piece.records), _SLICE):
+        records = piece.records[first : first + _SLICE]
+        found.append((start, records))
+        start = records[-1].offset + 1
+    return found or [(piece.start, ())]

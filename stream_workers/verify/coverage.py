@@ -1,0 +1,66 @@
+"""The ledger held against the log, partition by partition. Pure."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from stream_workers.ranges import both, end_of, minus, union
+from stream_workers.topic_log import Reach
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """What the ledger says of a partition."""
+
+    covered: list[tuple[int, int]]
+    lost: list[tuple[int, int]]
+
+    @classmethod
+    def of(cls, covered: Any, lost: Any) -> "LedgerRow":  # noqa: ANN401 - asyncpg's ranges
+        """From two multiranges as asyncpg gives them."""
+        return cls([(one.lower, one.upper) for one in covered], [(one.lower, one.upper) for one in lost])
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """One partition. All but `lag` are ranges of offsets; those under `wrong` are differences, the others are named."""
+
+    partition: int
+    begin: int
+    end: int
+    readable: list[tuple[int, int]]
+    """Covered, and still in the log: what is folded."""
+    lag: int
+    """Records that the workers have not reached yet."""
+    deleted: list[tuple[int, int]]
+    """Covered, and deleted by the topic's retention since: nothing is left to compare with."""
+    lost: list[tuple[int, int]]
+    """Deleted by the topic's retention before a worker stored them, as the ledger says."""
+    holes: list[tuple[int, int]]
+    """Wrong: neither covered nor lost, although later offsets are."""
+    overlaps: list[tuple[int, int]]
+    """Wrong: covered and lost at once."""
+    past_the_end: list[tuple[int, int]]
+    """Wrong: covered, but never in this log: it was cut."""
+
+    @property
+    def wrong(self) -> bool:
+        """Whether the ledger contradicts itself or the log."""
+        return bool(self.holes or self.overlaps or self.past_the_end)
+
+
+def judge(partition: int, row: LedgerRow, reach: Reach) -> Coverage:
+    """The ledger's row of a partition beside what its log holds. `reach.end` was asked for after the row was read."""
+    known = union(row.covered, row.lost)
+    log = [(reach.begin, reach.end)] if reach.begin < reach.end else []
+    return Coverage(
+        partition=partition,
+        begin=reach.begin,
+        end=reach.end,
+        readable=both(row.covered, log),
+        lag=max(0, reach.end - max(end_of(known), reach.begin)),
+        deleted=both(row.covered, [(0, reach.begin)]),
+        lost=row.lost,
+        holes=minus([(0, end_of(known))], known),
+        overlaps=both(row.covered, row.lost),
+        past_the_end=minus(row.covered, [(0, reach.end)]),
+    )

@@ -1,0 +1,108 @@
+"""What is deleted is gone from rows and rollups, and stays away, whoever writes its events again."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Sequence
+
+import asyncpg
+
+from agenttracer.wire.envelope import Record
+from ddl.migrate import SCHEMA, migrate
+from stream_workers.batch import Batch, Received, Topic, make_batch
+from stream_workers.core.deletions import Deletions
+from stream_workers.core.fold import Tables, fold
+from stream_workers.decode import canonical_json
+from stream_workers.deletion import apply_retention, remove_project, remove_run, set_retention
+from stream_workers.postgres import PostgresStore
+from stream_workers.rebuild.bulk import BulkStore
+from stream_workers.stored import differences, stored_tables
+from tests.support.traffic import Traffic
+
+TOPIC = Topic("t", uuid.UUID(int=3))
+DAY_US = 86_400_000_000
+
+
+def _batch(records: Sequence[Record]) -> Batch:
+    return make_batch([Received(0, offset, 100, None, record, None) for offset, record in enumerate(records)], canonical_json)
+
+
+async def _tables(dsn: str, schema: str = SCHEMA) -> Tables:
+    connection = await asyncpg.connect(dsn, server_settings={"search_path": schema, "timezone": "UTC"})
+    try:
+        return await stored_tables(connection)
+    finally:
+        await connection.close()
+
+
+def test_a_deleted_run_stays_away_from_worker_replay_and_rebuild(migrated_dsn: dict[str, str]) -> None:
+    """Gone with its part of the rollups; written again, live and into a shadow, it is left out and counted; the fold agrees."""
+    traffic = Traffic(81)
+    records = traffic.mischief(traffic.records(traffic.runs(30)))
+    gone = records[0].events[0].run_id
+    deletions = Deletions.of([("default", gone)])
+
+    async def work() -> None:
+        worker = PostgresStore(migrated_dsn["worker"], transaction_timeout_s=30)
+        await worker.save(TOPIC, _batch(records))
+        await migrate(migrated_dsn["owner"], schema=f"{SCHEMA}_shadow")
+        assert await remove_run(migrated_dsn["owner"], "default", gone) > 0
+        wanted = fold(records, canonical_json, deletions)
+        assert all(state.run_id != gone for state, *_ in wanted.runs.values())
+        assert differences(wanted, await _tables(migrated_dsn["owner"])) == []
+        assert (await worker.save(TOPIC, _batch(records))).deleted > 0
+        assert differences(wanted, await _tables(migrated_dsn["owner"])) == []
+        shadow = BulkStore(migrated_dsn["owner"], transaction_timeout_s=30, schema=f"{SCHEMA}_shadow")
+        await shadow.save(TOPIC, _batch(records))
+        found = await _tables(migrated_dsn["owner"], f"{SCHEMA}_shadow")
+        assert found.runs == wanted.runs
+        assert await remove_run(migrated_dsn["owner"], "default", gone) == 0
+        await worker.close()
+        await shadow.close()
+
+    asyncio.run(work())
+
+
+def test_a_deleted_project_takes_no_other_with_it(migrated_dsn: dict[str, str]) -> None:
+    """All rows and rollups of the one, none of the other."""
+    traffic = Traffic(82)
+    records = traffic.records(traffic.runs(10))
+    ours, theirs = records[::2], [Record(**{**_fields(record), "project": "other"}) for record in records[1::2]]
+
+    async def work() -> None:
+        worker = PostgresStore(migrated_dsn["worker"], transaction_timeout_s=30)
+        await worker.save(TOPIC, _batch([*ours, *theirs]))
+        await remove_project(migrated_dsn["owner"], "default")
+        await worker.save(TOPIC, _batch([*ours, *theirs]))
+        assert differences(fold(theirs, canonical_json), await _tables(migrated_dsn["owner"])) == []
+        await worker.close()
+
+    asyncio.run(work())
+
+
+def test_retention_removes_whole_runs_and_empty_days_and_nothing_younger(migrated_dsn: dict[str, str]) -> None:
+    """Runs whose last event is older than the project keeps; the same events again bring nothing back; no rule, no end."""
+    now_us = time.time_ns() // 1000
+    old, young = Traffic(83, base_us=now_us - 9 * DAY_US), Traffic(84, base_us=now_us - 2 * DAY_US)
+    late, fresh = old.records(old.runs(15)), young.records(young.runs(15))
+
+    async def work() -> None:
+        worker = PostgresStore(migrated_dsn["worker"], transaction_timeout_s=30)
+        await worker.save(TOPIC, _batch([*late, *fresh]))
+        before = await _tables(migrated_dsn["owner"])
+        assert await apply_retention(migrated_dsn["owner"], report=str) == 0
+        assert differences(before, await _tables(migrated_dsn["owner"])) == []
+        await set_retention(migrated_dsn["owner"], "default", 7)
+        said: list[str] = []
+        assert await apply_retention(migrated_dsn["owner"], report=said.append) == 15
+        assert any(line.startswith("dropped steps_") for line in said)
+        await worker.save(TOPIC, _batch([*late, *fresh]))
+        assert differences(fold(fresh, canonical_json), await _tables(migrated_dsn["owner"])) == []
+        assert await apply_retention(migrated_dsn["owner"], report=str) == 0
+        await worker.close()
+
+    asyncio.run(work())
+
+
+def _fields(record: Record) -> dict[str, object]:
+    return {name: getattr(record, name) for name in Record.__slots__}

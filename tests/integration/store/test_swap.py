@@ -1,0 +1,85 @@
+"""The swap: what is carried over, what is refused, and that every table of the schema is accounted for."""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import asyncpg
+
+from ddl.migrate import SCHEMA, migrate
+from stream_workers.batch import Topic
+from stream_workers.rebuild.plan import FROM_TOPIC, OWN, SUMS, Plan
+from stream_workers.rebuild.swap import swap
+
+TOPIC = Topic("t", uuid.UUID(int=9))
+_OPERATORS_TABLES = """
+CREATE TABLE {0}.door (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL);
+CREATE TABLE {0}.a_key (door bigint NOT NULL REFERENCES {0}.door, digest text PRIMARY KEY, short text
+    GENERATED ALWAYS AS (left(digest, 2)) STORED);
+"""
+
+
+def _with_shadow(dsn: dict[str, str], work: Callable[[asyncpg.Connection, Plan], Awaitable[Any]]) -> Any:
+    async def run() -> Any:
+        plan = Plan(dsn["owner"], "nowhere:1", TOPIC)
+        await migrate(dsn["owner"], schema=plan.shadow)
+        connection = await asyncpg.connect(dsn["owner"])
+        await connection.execute(plan.query("make_state"))
+        try:
+            return await work(connection, plan)
+        finally:
+            await connection.close()
+
+    return asyncio.run(run())
+
+
+def test_what_operators_wrote_is_taken_over(migrated_dsn: dict[str, str]) -> None:
+    """Tables that no topic fills, with identities, references and generated columns; rows that are written afterwards fit in."""
+
+    async def work(connection: asyncpg.Connection, plan: Plan) -> list[tuple[Any, ...]]:
+        for schema in (plan.live, plan.shadow):
+            await connection.execute(_OPERATORS_TABLES.format(schema))
+        await connection.execute(f"INSERT INTO {plan.live}.door (name) VALUES ('front'), ('back')")
+        await connection.execute(f"INSERT INTO {plan.live}.a_key (door, digest) VALUES (2, 'abc')")
+        assert await swap(connection, plan) is not None
+        await connection.execute(f"INSERT INTO {plan.live}.door (name) VALUES ('new')")
+        rows = await connection.fetch(f"SELECT id, name, short FROM {plan.live}.door LEFT JOIN {plan.live}.a_key ON door = id")
+        return sorted((tuple(row) for row in rows), key=repr)
+
+    assert _with_shadow(migrated_dsn, work) == [(1, "front", None), (2, "back", "ab"), (3, "new", None)]
+
+
+def test_a_shadow_that_lags_is_never_swapped_in(migrated_dsn: dict[str, str], monkeypatch: Any) -> None:
+    """The live ledger covers an offset more: every try is given up, both schemas stay, the live one can be written."""
+    monkeypatch.setattr("stream_workers.rebuild.swap._TRIES", 2)
+
+    async def work(connection: asyncpg.Connection, plan: Plan) -> tuple[float | None, int]:
+        await connection.execute(
+            f"INSERT INTO {plan.live}.ingest_ledger VALUES ($1, 0, 't', '{{[0,5)}}', '{{}}', now())", TOPIC.id
+        )
+        await connection.execute(
+            f"INSERT INTO {plan.shadow}.ingest_ledger VALUES ($1, 0, 't', '{{[0,4)}}', '{{}}', now())", TOPIC.id
+        )
+        pause_s = await swap(connection, plan)
+        await connection.execute(f"UPDATE {plan.live}.ingest_ledger SET updated_at = now()")
+        count = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE $1"
+        return pause_s, await connection.fetchval(count, f"{SCHEMA}%")
+
+    assert _with_shadow(migrated_dsn, work) == (None, 2)
+
+
+def test_whatever_the_workers_write_is_rebuilt(migrated_dsn: dict[str, str]) -> None:
+    """A table that workers fill comes from the topic. One that the rebuild took for the operators' would be copied instead."""
+
+    async def run() -> set[str]:
+        connection = await asyncpg.connect(migrated_dsn["owner"])
+        rows = await connection.fetch(
+            "SELECT table_name FROM information_schema.role_table_grants WHERE table_schema = $1 "
+            "AND grantee = 'agenttracer_worker' AND privilege_type = 'INSERT'",
+            SCHEMA,
+        )
+        await connection.close()
+        return {row["table_name"] for row in rows}
+
+    assert asyncio.run(run()) <= {*FROM_TOPIC, *SUMS, *OWN}
