@@ -87,7 +87,7 @@ def _fit(row: Row, value: object, raw: bytes, decoded: Decoded) -> Place | None:
     place = row.target, row.rank, fitted, row.target[0] == "@"
     if row.target in NAMES and fitted != value:
         decoded.dropped["name"] += 1
-    elif _is_all(value, len(raw) - 2 - raw[1]):
+    elif raw[0] == _KEY and _is_all(value, len(raw) - 2 - raw[1]):
         if len(remembered) >= _REMEMBERED_MAX:
             remembered.clear()
         remembered[raw] = place
