@@ -13,7 +13,7 @@ import ddl
 _SCHEMA: Final = Path(ddl.__file__).parent / "schema.sql"
 _TABLE: Final = re.compile(r"^CREATE TABLE agenttracer\.(\w+) \(\n(.*?)^\)", re.DOTALL | re.MULTILINE)
 _COLUMN: Final = re.compile(r"^    ([a-z_]+) ([a-z0-9]+)", re.MULTILINE)
-_NO_TEXT: Final = frozenset({"smallint", "integer", "bigint", "timestamp", "int4multirange", "int8multirange"})
+_NO_TEXT: Final = frozenset({"boolean", "smallint", "integer", "bigint", "timestamp", "int4multirange", "int8multirange"})
 FIELDS: Final[Mapping[str, str]] = {
     "project": "Record.project",
     "run_id": "RunStarted.run_id",
