@@ -2,14 +2,17 @@
 
     Faust's agent ──put──▶ waiting chunks ──gather──▶ one batch ──▶ writer ──▶ done(chunk)
 
-One batch is written while the next is read, decoded and assembled, in slices between which the writer gets its turn. No
-exception leaves this module quietly: what is unexpected ends the process without anything being committed, and the next
-owner reads it again.
+One batch is written while the next is read, decoded and assembled, in slices between which the writer gets its turn. A
+record that comes after a pause is written at once; in a stream, transactions keep a distance and a batch grows while the writer
+is busy. No exception leaves this module quietly: what is unexpected ends the process without anything being committed, and the
+next owner reads it again.
 """
 
 import asyncio
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from math import inf
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from faust.types.tuples import TP
@@ -78,6 +81,8 @@ class Ingest:
         self._max_wait_s = batch_max_wait_s
         self._waiting: asyncio.Queue[Held] = asyncio.Queue(maxsize=buffer_max_chunks)
         self._ready: asyncio.Queue[Ready] = asyncio.Queue(maxsize=1)
+        self._news = asyncio.Event()  # a chunk came, or the writer has nothing left to write
+        self._idle = True
         self.delivery: Delivery | None = None
 
     async def put(self, message: Any) -> None:  # noqa: ANN401 - Faust's message
@@ -91,6 +96,7 @@ class Ingest:
         self._metrics.records.inc(len(received))
         self._metrics.events.inc(sum(len(item.record.events) for item in received if item.record is not None))
         await self._waiting.put(Held(message, received))
+        self._news.set()
 
     async def run(self) -> None:
         """Gather and write until cancelled. Never returns otherwise: an unexpected error ends the process."""
@@ -105,21 +111,34 @@ class Ingest:
             end_process(group.exceptions[0])
 
     async def _gather(self) -> None:
+        now, handed_on_s = asyncio.get_running_loop().time, -inf
         while True:
             held = [await self._waiting.get()]
             assembly = Assembly(canonical_json)
             rows = await self._assemble(assembly, held[0])
-            deadline = asyncio.get_running_loop().time() + self._max_wait_s
-            while rows < self._max_rows:
-                left = deadline - asyncio.get_running_loop().time()
-                try:
-                    held.append(await asyncio.wait_for(self._waiting.get(), left))
-                except TimeoutError:
-                    break
-                rows += await self._assemble(assembly, held[-1])
+            while rows < self._max_rows and (one := await self._company(handed_on_s + self._max_wait_s)):
+                held.append(one)
+                rows += await self._assemble(assembly, one)
             with self._metrics.cpu("assemble"):
                 batch = batch_of(_received(held), assembly.rows())
+            self._idle = False
             await self._ready.put(Ready(held, batch))
+            handed_on_s = now()
+
+    async def _company(self, until_s: float) -> Held | None:
+        """One more chunk for the batch; None when the batch should be written without.
+
+        That is not before `until_s`, which spaces transactions, and not before the writer has time for it: till then it grows.
+        """
+        while self._waiting.empty():
+            left_s = until_s - asyncio.get_running_loop().time()
+            if left_s <= 0 and self._idle:
+                return None
+            self._news.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left_s if left_s > 0 else None):
+                    await self._news.wait()
+        return self._waiting.get_nowait()
 
     async def _assemble(self, assembly: Assembly, held: Held) -> int:
         """Add a chunk's records; answers how many rows they are about."""
@@ -143,6 +162,8 @@ class Ingest:
                 else:
                     self._finish(held)
                     break
+            self._idle = self._ready.empty()
+            self._news.set()
 
     def _finish(self, held: Sequence[Held]) -> None:
         assert self.delivery is not None

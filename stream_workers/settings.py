@@ -31,7 +31,8 @@ class WorkerSettings(BaseSettings):
     batch_max_rows: int = Field(default=16_000, ge=1)
     """Measured best of 5,000, 16,000 and 40,000 rows a transaction: 42k, 53-57k and 38k events/s."""
     batch_max_wait_s: float = Field(default=0.05, ge=0, le=5)
-    """How long a thin stream waits for company before it is written: freshness against transactions."""
+    """The least time between the starts of two batches that are not full: freshness against the number of transactions. After a
+    pause as long as this a record does not wait at all."""
     buffer_max_chunks: int = Field(default=16, ge=1)
     """Chunks held in memory while the store is slow; then fetching pauses. 16 chunks of 2,000 small records are some 50 MB."""
     transaction_timeout_s: float = Field(default=30.0, gt=0)

@@ -1,0 +1,153 @@
+"""Between Faust and the store: when a batch is written, and what it holds by then."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+from faust.types.tuples import TP
+
+from servicekit import codec
+from stream_workers.batch import Batch, Coverage, Topic
+from stream_workers.brake import PoisonBrake
+from stream_workers.decode import Reader
+from stream_workers.delivery import Fetched
+from stream_workers.ingest import Ingest
+from stream_workers.metrics import Metrics
+from stream_workers.store import Saved
+from stream_workers.testing import MemoryStore
+from stream_workers.write import Writer
+from tests.support.traffic import Traffic
+
+TOPIC = Topic("events", UUID(int=1))
+HOUR_S = 3600.0
+
+
+class GatedStore(MemoryStore):
+    """Notes what each transaction covers, and lets it through one permit at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.saved: list[list[Coverage]] = []
+        self.begun = asyncio.Event()
+        self.permits = asyncio.Semaphore(0)
+
+    async def save(self, topic: Topic, batch: Batch) -> Saved:
+        self.begun.set()
+        await self.permits.acquire()
+        self.saved.append(list(batch.coverage))
+        return await super().save(topic, batch)
+
+
+class Finished:
+    """A delivery that knows which chunks were finished."""
+
+    def __init__(self) -> None:
+        self.chunks: asyncio.Queue[Any] = asyncio.Queue()
+
+    def done(self, message: Any) -> None:
+        self.chunks.put_nowait(message)
+
+    def drop(self, message: Any) -> None:
+        raise AssertionError("nothing is dropped here")
+
+    async def rewind(self, tp: TP, offset: int) -> None:
+        raise AssertionError("nothing is read anew here")
+
+
+def chunk(offset: int) -> Any:
+    """A chunk of one record of partition 0."""
+    traffic = Traffic(offset)
+    (record,) = traffic.records([list(traffic.run(steps=1))[:1]])
+    raw = SimpleNamespace(offset=offset, value=codec.encode_record(record))
+    return SimpleNamespace(tp=TP("events", 0), value=Fetched(0, offset, offset + 1, [raw]))
+
+
+def pipeline(store: MemoryStore, delivery: Finished, *, max_wait_s: float, max_rows: int = 1000) -> Ingest:
+    metrics, brake = Metrics(), PoisonBrake(max_share=0.5, max_in_a_row=10)
+    writer = Writer(store, TOPIC, metrics, retry_max_s=1, brake=brake)
+    found = Ingest(
+        writer,
+        Reader(None),
+        None,  # type: ignore[arg-type]  # there are no holes here
+        metrics,
+        batch_max_rows=max_rows,
+        batch_max_wait_s=max_wait_s,
+        buffer_max_chunks=16,
+    )
+    found.delivery = delivery
+    return found
+
+
+async def running(ingest: Ingest, work: Any) -> None:
+    task = asyncio.create_task(ingest.run())
+    try:
+        async with asyncio.timeout(30):
+            await work
+    finally:
+        task.cancel()
+
+
+def test_a_record_after_a_pause_is_written_without_waiting_for_company() -> None:
+    """With an hour between transactions the first record is stored all the same, and alone."""
+
+    async def work() -> None:
+        store, delivery = GatedStore(), Finished()
+        store.permits.release()
+        ingest = pipeline(store, delivery, max_wait_s=HOUR_S)
+
+        async def first() -> None:
+            await ingest.put(chunk(0))
+            await delivery.chunks.get()
+
+        await running(ingest, first())
+        assert store.saved == [[Coverage(0, 0, 1)]]
+
+    asyncio.run(work())
+
+
+def test_a_batch_grows_while_the_writer_is_busy() -> None:
+    """What comes during a transaction goes into one next one, however small the distance between transactions may be."""
+
+    async def work() -> None:
+        store, delivery = GatedStore(), Finished()
+        ingest = pipeline(store, delivery, max_wait_s=0)
+
+        async def four() -> None:
+            await ingest.put(chunk(0))
+            await store.begun.wait()
+            for offset in (1, 2, 3):
+                await ingest.put(chunk(offset))
+                for _ in range(20):
+                    await asyncio.sleep(0)  # the pipeline takes every turn that it wants
+            store.permits.release(), store.permits.release()
+            for _ in range(4):
+                await delivery.chunks.get()
+
+        await running(ingest, four())
+        assert store.saved == [[Coverage(0, 0, 1)], [Coverage(0, 1, 4)]]
+
+    asyncio.run(work())
+
+
+def test_a_full_batch_does_not_wait_for_its_time() -> None:
+    """Rows enough are handed on although an hour between transactions is not over."""
+
+    async def work() -> None:
+        store, delivery = GatedStore(), Finished()
+        for _ in range(3):
+            store.permits.release()
+        ingest = pipeline(store, delivery, max_wait_s=HOUR_S, max_rows=2)
+
+        async def five() -> None:
+            await ingest.put(chunk(0))
+            await delivery.chunks.get()
+            for offset in (1, 2, 3, 4):
+                await ingest.put(chunk(offset))
+            for _ in range(4):
+                await delivery.chunks.get()
+
+        await running(ingest, five())
+        assert store.saved == [[Coverage(0, 0, 1)], [Coverage(0, 1, 3)], [Coverage(0, 3, 5)]]
+
+    asyncio.run(work())
