@@ -140,6 +140,9 @@ async def _connect(dsn: str, schema: str, more: Mapping[str, str], *, timeout_s:
         # The stages have no statistics; the joins against them are few rows against an index, always.
         "enable_hashjoin": "off",
         "enable_mergejoin": "off",
+        # A plan made while the tables were small would read them whole for every run, and stay that way as they grow.
+        "enable_seqscan": "off",
+        "plan_cache_mode": "force_custom_plan",
         **more,
     }
     connection = await asyncpg.connect(dsn, server_settings=settings, timeout=5)

@@ -32,6 +32,7 @@ CREATE TEMPORARY TABLE stage_producers (
 CREATE TEMPORARY TABLE stage_counts (
     project text COLLATE "C", run_id uuid, steps integer, error_steps integer, failures integer, recorded_failures integer
 ) ON COMMIT DELETE ROWS;
+CREATE INDEX stage_counts_of_run ON stage_counts (project, run_id);  -- else a batch costs the square of its runs
 
 -- name: lock_ledger
 -- Makes the partitions' rows if they are new, locks them until the end, and says how far each is covered without a hole.
@@ -229,15 +230,15 @@ SELECT project, run_id, 0, 0, -1, CASE failure_rank WHEN 0 THEN -1 ELSE 0 END FR
 -- name: write_runs
 -- Merges runs by the rules of core/run.py, adds what was counted above, and moves each run's one unit in the rollups from
 -- where it counted before to where it counts now. What was derived is replaced, not merged. $1: default silence in seconds after which a run is abandoned.
-WITH counts AS (
-    SELECT project, run_id, sum(steps)::integer AS steps, sum(error_steps)::integer AS error_steps,
-           sum(failures)::integer AS failures, sum(recorded_failures)::integer AS recorded_failures
-    FROM stage_counts GROUP BY project, run_id
-), incoming AS (
+WITH incoming AS (
     SELECT stage_runs.*, coalesce(steps, 0) AS steps, coalesce(error_steps, 0) AS error_steps,
            coalesce(failures, 0) AS failures, coalesce(recorded_failures, 0) AS recorded_failures,
            'epoch'::timestamptz + last_received_us * interval '1 microsecond' AS last_received_at
-    FROM stage_runs LEFT JOIN counts USING (project, run_id)
+    FROM stage_runs CROSS JOIN LATERAL (
+        SELECT sum(steps)::integer AS steps, sum(error_steps)::integer AS error_steps,
+               sum(failures)::integer AS failures, sum(recorded_failures)::integer AS recorded_failures
+        FROM stage_counts WHERE (stage_counts.project, stage_counts.run_id) = (stage_runs.project, stage_runs.run_id)
+    ) AS counts
 ), upserted AS (
     INSERT INTO runs AS run (
         project, run_id, identity_rank, agent, agent_version,

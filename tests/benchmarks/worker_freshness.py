@@ -12,7 +12,7 @@ import sys
 import time
 
 from tests.benchmarks.worker_probe import EVENTS_A_PROBE, Prober, Seen, quantiles_ms
-from tests.benchmarks.worker_process import cpu_s, others, pid_of
+from tests.benchmarks.worker_process import cpu_s, others, pid_of, transactions
 from tests.support.pipeline import Pipeline
 from tests.support.stacks import Stack
 
@@ -83,15 +83,19 @@ class _Bench:
             feed.stdin.flush()
             services = {"gateway": self.gateway, "worker": self.worker, "query": self.query}
             before = {name: cpu_s(pid_of(service)) for name, service in services.items()}
+            earlier = transactions(self.worker)
             seen = asyncio.run(self._probe_after_warm_up(probes))
             told = json.loads(feed.stdout.readline())
         used = {name: cpu_s(pid_of(service)) - before[name] for name, service in services.items()}
+        count, took_s = (now - then for now, then in zip(transactions(self.worker), earlier, strict=True))
         cores = {f"{name}_cores": round(each / told["seconds"], 2) for name, each in used.items()}
         return {
             "wanted_events_per_s": round(events_per_s),
             "sent_events_per_s": round(told["events"] / told["seconds"]),
             "latest_send_s": round(told["latest_s"], 3),
             "unsent_requests": told["unsent"],
+            "transactions_per_s": round(count / told["seconds"], 1),
+            "transaction_ms": round(took_s / count * 1000, 1),
             **cores,
             **quantiles_ms(seen),
         }

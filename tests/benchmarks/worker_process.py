@@ -48,10 +48,25 @@ def cpu_s_by_stage(worker: Service) -> dict[str, float]:
 def events_read(worker: Service) -> float:
     """How many events the worker says it has read; 0 before it answers."""
     try:
-        text = _metrics(worker)
+        return _number(worker, "events_total")
     except httpx.TransportError:
         return 0
-    return sum(float(line.rpartition(" ")[2]) for line in text if line.startswith("agenttracer_worker_events_total "))
+
+
+class Transactions(NamedTuple):
+    """A worker's transactions so far."""
+
+    count: float
+    seconds: float
+
+
+def transactions(worker: Service) -> Transactions:
+    """What the worker says of its transactions."""
+    return Transactions(_number(worker, "transaction_seconds_count"), _number(worker, "transaction_seconds_sum"))
+
+
+def _number(worker: Service, name: str) -> float:
+    return sum(float(line.rpartition(" ")[2]) for line in _metrics(worker) if line.startswith(f"agenttracer_worker_{name} "))
 
 
 def labelled(worker: Service, name: str, label: str) -> dict[str, float]:
