@@ -42,7 +42,7 @@ check: $(STAMP) ## ruff, mypy --strict, unit and architecture tests: fast enough
 test: $(STAMP) ## everything, on real Kafka and PostgreSQL (TEST_STACK=local or containers forces where they come from)
 	@$(BIN)/pytest
 
-bench-worker: $(STAMP) ## one worker beside the ceiling that the database sets (build/bench-worker.json; some minutes)
+bench-worker: $(STAMP) ## the workers' rate beside the ceiling, freshness, cost with much stored, memory; writes build/bench-worker.json (20 minutes)
 	@$(BIN)/python -m tests.benchmarks.bench_worker
 
 bench-gateway: $(STAMP) ## one gateway beside the ceiling, a bare producer of the same records (build/bench-gateway.json; some minutes)
