@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: rebuild-drill data-dictionary fuzz help bench-sdk setup demo up down status test check format schema settings-page bench-worker bench-gateway bench-slow-clients lock clean
+.PHONY: rebuild-drill data-dictionary fuzz help bench-sdk setup demo up down status test check format schema settings-page bench-worker bench-gateway bench-slow-clients soak lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -70,6 +70,10 @@ data-dictionary: $(STAMP) ## write docs/data-dictionary.md anew from the contrac
 FUZZ ?= 1000000
 fuzz: $(STAMP) ## 1,000,000 mutated requests to every route of the gateway's app (FUZZ=… for another number)
 	@$(BIN)/python -m tests.fuzz $(FUZZ)
+
+SOAK ?=
+soak: $(STAMP) ## 200,000 events through 64 faults, nothing lost or doubled (build/soak.json; 12 minutes; SOAK="--events N --faults N --seed N")
+	@$(BIN)/python -m tests.chaos.soak $(SOAK)
 
 schema: $(STAMP) ## write ddl/schema.sql anew from the migrations
 	@$(BIN)/python -m deploy.schema_dump

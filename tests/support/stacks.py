@@ -26,6 +26,8 @@ class Part(Protocol):
 
     def stop(self) -> Any: ...
 
+    def kill(self) -> Any: ...
+
 
 class Stack(Protocol):
     """Both, and how to reach them."""
@@ -151,6 +153,9 @@ class _Container:
 
     def stop(self) -> None:
         self._container.get_wrapped_container().stop()
+
+    def kill(self) -> None:
+        self._container.get_wrapped_container().kill()
 
     def remove(self) -> None:
         self._container.stop()
