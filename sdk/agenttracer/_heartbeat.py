@@ -26,11 +26,12 @@ class OpenRuns:
     def add(self, run: "Run") -> None:
         """A run began."""
         runs = self._runs
-        runs.add(weakref.ref(run, runs.discard))
+        run.reference = weakref.ref(run, runs.discard)
+        runs.add(run.reference)
 
     def discard(self, run: "Run") -> None:
         """A run ended."""
-        self._runs.discard(weakref.ref(run))
+        self._runs.discard(run.reference)
 
     def each(self, do: Callable[["Run"], None]) -> None:
         """Call `do` with every open run."""

@@ -20,6 +20,8 @@ from agenttracer.wire.form import NAME_MAX_CHARS, is_name
 from agenttracer.wire.vocabulary import INVALID_NAME, RunEnd, StepKind
 
 if TYPE_CHECKING:
+    import weakref
+
     from agenttracer._draft import FailureDraft
     from agenttracer._fit import Fit
     from agenttracer._pipeline import Pipeline
@@ -29,9 +31,10 @@ if TYPE_CHECKING:
     from agenttracer.wire.metadata import MetadataValue
 
 _KINDS: Final[Mapping[str, StepKind]] = {str(kind): kind for kind in StepKind}
+_new: Final = object.__new__
 _ENDS: Final[Mapping[str, RunEnd]] = {str(end): end for end in RunEnd}
-_NAMES: Final[set[str]] = set()
-"""Step names that fit, of which an agent says the same few over and over. Bounded."""
+_NAMES: Final[dict[str, str]] = {}
+"""Step names that fit, each by itself, of which an agent says the same few over and over. Bounded."""
 _NAMES_MAX: Final = 4_096
 _STRIDE: Final = 0x9E37_79B9_7F4A_7C15
 """Odd, so that the ids of a run's first 2^64 steps all differ: 2^64 divided by the golden ratio."""
@@ -61,10 +64,13 @@ class Run(RunHead):
         "metadata",
         "origin",
         "pipeline",
+        "reference",
         "seqs",
         "token",
     )
 
+    reference: "weakref.ref[Run]"
+    """By which the heartbeat knows it while it is open."""
     bits: ClassVar[int] = 0
     """A run is nobody's parent step."""
     seq: ClassVar[int] = 0
@@ -113,7 +119,10 @@ class Run(RunHead):
         if pipeline.strict:
             require_metadata({} if metadata is None else metadata)
             require_traceparent(traceparent)
-        self.origin = _origin() if traceparent is None else pipeline.fit.traceparent(traceparent)
+        if traceparent is not None:
+            self.origin = pipeline.fit.traceparent(traceparent)
+        elif (scope := CURRENT.get()) is not None:
+            self.origin = Origin(scope.run.run_id, scope.bits, sampled=scope.run.held is None)
         if metadata:
             self.metadata = pipeline.fit.metadata(metadata)
         pipeline.began(self)
@@ -190,13 +199,23 @@ class Run(RunHead):
         Without `attempt` it is 1, or one more than that of the same step under the same parent if that ended in an error.
         """
         try:
-            known = _KINDS.get(kind)
-            if known is None or name not in _NAMES or type(name) is not str:
+            try:
+                known, name = _KINDS[kind], _NAMES[name]
+            except KeyError:
                 known, name = self._fitting(kind, name)
-            return Step(self, known, name, 0 if attempt is None else min(max(int(attempt), 1), 10_000))
+            nth = 0 if attempt is None else min(max(int(attempt), 1), 10_000)
         except Exception as error:  # noqa: BLE001 - telemetry never harms the agent
             self.guard(error)
-            return Step(self, StepKind.OTHER, INVALID_NAME, 1)
+            known, name, nth = StepKind.OTHER, INVALID_NAME, 1
+        step: Step = _new(Step)  # filled here: a constructor would cost the agent another call
+        step.run = self
+        step.kind = known
+        step.name = name
+        step.attempt = nth
+        step.seq = next(self.seqs)
+        step.parent = step.evidence = step.metadata = step.token = None
+        step.ended_ns = step.began_ns = step.failures = step.cause_bits = 0
+        return step
 
     def _fitting(self, kind: str, name: str) -> tuple[StepKind, str]:
         """Kind and name as they may be sent, or MisfitError when strict. At once: no text may wait in the queue."""
@@ -207,7 +226,7 @@ class Run(RunHead):
         if type(name) is not str or len(name) > NAME_MAX_CHARS or not is_name(name):
             name = pipeline.fit.name(name, field="step name")
         elif len(_NAMES) < _NAMES_MAX:
-            _NAMES.add(name)
+            _NAMES[name] = name
         return _KINDS.get(kind) or pipeline.fit.kind(kind), name
 
     def start_step(self, kind: str, name: str, *, attempt: int | None = None, parent: Step | None = None) -> Step:
@@ -320,9 +339,3 @@ class Run(RunHead):
     def guard(self, error: Exception, *, quietly: bool = False) -> None:
         """Keep an error of the SDK's from the agent, counted; see `Pipeline.guard`."""
         self.pipeline.guard(error, quietly=quietly)
-
-
-def _origin() -> Origin | None:
-    """Where the calling code is, in whichever run."""
-    scope = CURRENT.get()
-    return None if scope is None else Origin(scope.run.run_id, scope.bits, sampled=scope.run.held is None)

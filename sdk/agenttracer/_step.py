@@ -15,7 +15,6 @@ from agenttracer._fit import require_metadata
 from agenttracer._ids import step_id
 from agenttracer.errors import UsageError
 from agenttracer.wire.metadata import MAX_KEYS, metadata_rule
-from agenttracer.wire.vocabulary import StepKind
 
 if TYPE_CHECKING:
     from agenttracer._memory import Memory
@@ -30,25 +29,19 @@ _KEYS_MAX: Final = 4_096
 class Step(StepDraft):
     """One step, timed from its start to its end: a `with` (or `async with`) block, or `Run.start_step` and `end`.
 
-    An exception that leaves the block marks the step and goes on unchanged. The other attributes are the sender's.
+    Made by `Run.step`. An exception that leaves the block marks the step and goes on unchanged. The other attributes are the
+    sender's.
     """
 
     __slots__ = ("failures", "parent", "token")
 
     run: "Run"
 
-    def __init__(self, run: "Run", kind: StepKind, name: str, attempt: int) -> None:
-        self.run = run
-        self.kind = kind
-        self.name = name
-        self.attempt = attempt
-        self.seq = next(run.seqs)
-        self.parent = self.evidence = self.metadata = self.token = None
-        self.ended_ns = self.began_ns = self.failures = self.cause_bits = 0
-
     parent: int | None
     """Number of the step that it nests in; None for the run itself."""
     token: ScopeToken | None
+    failures: int
+    """How many the agent recorded for it."""
 
     @property
     def bits(self) -> int:  # type: ignore[override]  # worked out when it is sent: the agent's threads seldom need it
@@ -94,7 +87,10 @@ class Step(StepDraft):
             if token is None:
                 raise UsageError("a step can be left once")  # noqa: TRY301 - one guard for all
             self.token = None
-            leave(token)
+            try:  # noqa: SIM105 - what `leave` does, without the cost of calling it or anything else
+                CURRENT.reset(token)
+            except ValueError:
+                pass
             if self.ended_ns:
                 raise UsageError("a step can end once")  # noqa: TRY301 - one guard for all
             self.ended_ns = ended_ns
