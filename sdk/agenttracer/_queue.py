@@ -76,7 +76,7 @@ class Queue:
         self._extra_bytes = 0
         """What the waiting drafts take beyond `DRAFT_BYTES` each."""
         self._free_below = 0
-        """With fewer events waiting, neither a bound nor the sender has to be thought of."""
+        """With fewer steps waiting, neither a bound nor the sender has to be thought of."""
         self._woken = False
         """The bell was rung for a full batch, and nothing was taken since."""
         self._turned_away = 0
@@ -116,12 +116,12 @@ class Queue:
             self._free_below = 0
             return
         room = min(self._max_events, (self._max_bytes - self._extra_bytes) // DRAFT_BYTES)
-        self._free_below = room if self._woken else min(room, self._wake_at)
+        self._free_below = (room if self._woken else min(room, self._wake_at)) - len(self._reserved)
 
     def detail(self, draft: StepDraft) -> None:
         """Queue a step, or drop it when the queue is full."""
         steps, metadata = self._steps, draft.metadata
-        if len(steps) + len(self._reserved) < self._free_below and (metadata is None or len(metadata) <= COMMON_ENTRIES):
+        if len(steps) < self._free_below and (metadata is None or len(metadata) <= COMMON_ENTRIES):
             steps.append(draft)
             return
         with self._lock:
@@ -134,7 +134,8 @@ class Queue:
 
     def reserved(self, draft: Draft) -> None:
         """Queue a run start, failure or run end; steps make room for it, the newest first."""
-        if len(self._steps) + len(self._reserved) < self._free_below and draft.metadata is None:
+        if len(self._steps) < self._free_below and draft.metadata is None:
+            self._free_below -= 1  # in one go: CPython changes threads at calls and jumps, and there is none
             self._reserved.append(draft)
             return
         with self._lock:
