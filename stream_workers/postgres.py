@@ -38,6 +38,7 @@ DAY_US: Final = 86_400_000_000
 _PARTITION_PAST: Final = timedelta(days=400)  # steps older than this, or from the future, lie in the default partition
 _PARTITION_AHEAD: Final = timedelta(days=2)
 _IDLE_MAX_MS: Final = 5_000  # between two statements of a transaction a worker thinks for milliseconds
+_APPLICATION: Final = "agenttracer-worker"
 _T = TypeVar("_T")
 
 
@@ -130,7 +131,7 @@ async def _connect(dsn: str, schema: str, more: Mapping[str, str], *, timeout_s:
     limit_ms = str(int(timeout_s * 1000))
     settings = {
         "search_path": schema,
-        "application_name": "agenttracer-worker",
+        "application_name": _APPLICATION,
         "timezone": "UTC",
         # A worker that was stopped in mid-transaction holds its partitions' rows: the server ends it, so that the next owner
         # can go on. Our own limit cannot, since it is stopped as well.
@@ -146,6 +147,7 @@ async def _connect(dsn: str, schema: str, more: Mapping[str, str], *, timeout_s:
         **more,
     }
     connection = await asyncpg.connect(dsn, server_settings=settings, timeout=5)
+    await connection.execute(QUERIES["end_overdue"], _APPLICATION, timeout_s)
     await connection.execute(QUERIES["create_stages"])
     return connection
 

@@ -34,6 +34,13 @@ CREATE TEMPORARY TABLE stage_counts (
 ) ON COMMIT DELETE ROWS;
 CREATE INDEX stage_counts_of_run ON stage_counts (project, run_id);  -- else a batch costs the square of its runs
 
+-- name: end_overdue
+-- Ends the sessions of workers that were stopped in the middle of a COPY: the server's own limits wait there for data that
+-- does not come, and the ledger's rows stay locked. Nobody else's transaction may last so long.
+SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+WHERE usename = current_user AND datname = current_database() AND application_name = $1 AND pid <> pg_backend_pid()
+    AND xact_start < now() - make_interval(secs => $2);
+
 -- name: lock_ledger
 -- Makes the partitions' rows if they are new, locks them until the end, and says how far each is covered without a hole.
 INSERT INTO ingest_ledger AS ledger (topic_id, partition, topic, covered, updated_at)

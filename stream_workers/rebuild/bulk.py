@@ -27,6 +27,7 @@ class BulkStore(PostgresStore):
     """A `RunStore` for a schema that nobody reads yet. A crash of the server may undo its last transactions, ledger and all."""
 
     server_settings: ClassVar[Mapping[str, str]] = {
+        "application_name": "agenttracer-rebuild",  # its transactions may last longer than a worker's, and no worker ends them
         "synchronous_commit": "off",
         "idle_in_transaction_session_timeout": "60000",  # nobody waits for it, and a busy machine makes large batches slow
     }

@@ -95,16 +95,17 @@ def wheel() -> dict[str, Any]:
 
 
 def black_hole(*, turns: int) -> dict[str, Any]:
-    """1,000 runs at once in a loop whose gateway never answers: the loop's lag, traced and not; seconds of exit."""
-    with sink(answers=False) as url:
-        traced, plain = [], []
+    """1,000 runs at once in a loop: its lag without a tracer, with a gateway that answers and with one that never does; exit."""
+    lags: dict[str, list[dict[str, float]]] = {"no_tracer": [], "answering": [], "black_holed": []}
+    with sink(answers=False) as hole, sink(answers=True) as answering:
         for _ in range(turns):
-            plain.append(measured("loop"))
-            traced.append(measured("loop", url))
-        exits = [measured("exit", url)["exit_s"] for _ in range(turns)]
+            lags["no_tracer"].append(measured("loop"))
+            lags["answering"].append(measured("loop", answering))
+            lags["black_holed"].append(measured("loop", hole))
+        exits = [measured("exit", hole)["exit_s"] for _ in range(turns)]
     return {
-        "lag_p99_ms": {"agenttracer": _medians(traced)["lag_p99_ms"], "no_tracer": _medians(plain)["lag_p99_ms"]},
-        "lag_p99_ms_turns": {"agenttracer": [t["lag_p99_ms"] for t in traced], "no_tracer": [t["lag_p99_ms"] for t in plain]},
+        "lag_p99_ms": {name: _medians(each)["lag_p99_ms"] for name, each in lags.items()},
+        "lag_p99_ms_turns": {name: [turn["lag_p99_ms"] for turn in each] for name, each in lags.items()},
         "exit_s": round(statistics.median(exits), 2),
     }
 

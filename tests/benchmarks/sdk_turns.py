@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 import sys
 import time
 import tracemalloc
@@ -146,7 +147,7 @@ def loop(url: str | None = None) -> dict[str, float]:
             for _ in range(STEPS):
                 async with run.step("tool", "search_kb") as step:
                     step.add_metadata({"result_count": 3, "cached": True})
-                    await asyncio.sleep(0.2)
+                    await asyncio.sleep(random.uniform(0.1, 0.3))  # as models and tools answer: not all at once
 
     async def watch() -> None:
         while True:
