@@ -201,7 +201,7 @@ class Run(RunHead):
         try:
             try:
                 known, name = _KINDS[kind], _NAMES[name]
-            except KeyError:
+            except (KeyError, TypeError):  # not seen before, or nothing that could be looked up
                 known, name = self._fitting(kind, name)
             nth = 0 if attempt is None else min(max(int(attempt), 1), 10_000)
         except Exception as error:  # noqa: BLE001 - telemetry never harms the agent

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from agenttracer import AgentTracer
+from agenttracer.errors import MisfitError
 from agenttracer.wire.events import RUN_SCOPE_ID, Event, RunFinished, RunStarted, StepFinished
 from agenttracer.wire.form import is_run_id, is_step_id
 from tests.unit.sdk.captured import end, fail, failures, steps
+from tests.unit.sdk.fake_gateway import NewTracer
 
 
 def test_a_run_is_a_start_its_steps_and_an_end_that_counts_them(tracer: AgentTracer, events: list[Event]) -> None:
@@ -211,3 +213,15 @@ def test_a_step_closed_from_another_context_is_still_finished(tracer: AgentTrace
     asyncio.run(agent())
     assert [step.name for step in steps(events)] == ["stream"]
     assert tracer.stats().internal_errors == 0
+
+
+def test_a_name_that_is_no_text_is_a_misfit(new_tracer: NewTracer) -> None:
+    """Not even something that no dictionary takes: the step keeps its kind; a strict tracer raises."""
+    tracer = new_tracer()
+    with tracer.start_run() as run, run.step("tool", ["lookup"]) as step:  # type: ignore[arg-type]  # on purpose
+        pass
+    assert (step.kind, step.name) == ("tool", "__invalid__")
+    assert (tracer.stats().misfits["name"], tracer.stats().internal_errors) == (1, 0)
+    strict = new_tracer(strict=True)
+    with strict.start_run() as run, pytest.raises(MisfitError):
+        run.step("tool", ["lookup"])  # type: ignore[arg-type]  # on purpose
