@@ -17,10 +17,12 @@ class Admission:
     def __init__(self, *, max_bytes: int, max_requests: int, metrics: Metrics) -> None:
         self._max_bytes = max_bytes
         self._max_requests = max_requests
-        self._metrics = metrics
         self._bytes = 0
         self._requests = 0
         self._by_project: dict[str, int] = {}
+        # Asked when somebody looks, rather than told several times a request.
+        metrics.in_flight_requests.set_function(lambda: self._requests)
+        metrics.in_flight_bytes.set_function(lambda: self._bytes)
 
     @contextmanager
     def admit(self, project: str) -> Iterator["Ticket"]:
@@ -58,8 +60,6 @@ class Admission:
                 del self._by_project[project]
         self._requests += requests
         self._bytes += held
-        self._metrics.in_flight_requests.set(self._requests)
-        self._metrics.in_flight_bytes.set(self._bytes)
 
 
 class Ticket:

@@ -17,6 +17,7 @@ from producer_gateway.routes import Ingest, ingest_router
 from producer_gateway.settings import GatewaySettings
 from servicekit import loop_errors
 from servicekit.access import Access
+from servicekit.framework import NO_TELEMETRY
 from servicekit.health import Readiness, health_router
 from servicekit.key_ring import KeyRing
 from servicekit.keys import Scope
@@ -69,6 +70,7 @@ def create_app(
         version="1.0",
         description="Takes the telemetry of AI agents, and nothing else: what the contract has no place for is not kept.",
         lifespan=lifespan,
+        telemetry=NO_TELEMETRY,
         # A redirect would repeat the address that was asked for, query string included.
         redirect_slashes=False,
     )

@@ -25,7 +25,7 @@ from aiokafka.errors import (
 )
 
 from producer_gateway.errors import LogUnavailableError
-from producer_gateway.lane import Lane, Outcome
+from producer_gateway.lane import Lane, Linger, Outcome, settle
 from producer_gateway.metrics import Metrics
 from producer_gateway.partition import partition_of
 from producer_gateway.progress import Progress
@@ -45,10 +45,10 @@ class BoundedProducer:
         self._producer = producer
         self._topic = settings.topic
         self._record_max_bytes = settings.record_max_bytes
-        self._linger_s = settings.linger_ms / 1_000
         self._lanes: dict[int, Lane] = {}
         self._metrics = metrics
         self._loop = asyncio.get_running_loop()
+        self._linger = Linger(settings.linger_ms / 1_000)
         self.progress = Progress(now=self._loop.time())
         self.broken = asyncio.Event()
 
@@ -79,15 +79,15 @@ class BoundedProducer:
     async def append(self, messages: Sequence[Message], *, timeout_s: float) -> frozenset[int]:
         """As RecordLog.append."""
         since = self._loop.time()
+        deadline = since + timeout_s
         refused = {at for at, each in enumerate(messages) if len(each.value) > self._record_max_bytes}
         outcomes: dict[Outcome, list[int]] = {}
         token = object()
         self.progress.begin(token, since=since)
         try:
-            async with asyncio.timeout(timeout_s):
-                await self._put(messages, refused, outcomes)
-                if outcomes:
-                    await asyncio.wait(outcomes)
+            await self._put(messages, refused, outcomes, deadline=deadline)
+            if outcomes:
+                await settle(outcomes, timeout_s=deadline - self._loop.time())
         except TimeoutError:
             self.progress.failed(since=since)
             raise LogUnavailableError from None
@@ -98,20 +98,29 @@ class BoundedProducer:
             self.progress.end(token)
         return frozenset(refused | self._refused(outcomes))
 
-    async def _put(self, messages: Sequence[Message], refused: set[int], outcomes: dict[Outcome, list[int]]) -> None:
-        partitions = len(await self._producer.partitions_for(self._topic))
+    async def _put(
+        self, messages: Sequence[Message], refused: set[int], outcomes: dict[Outcome, list[int]], *, deadline: float
+    ) -> None:
+        partitions = await self._partitions(deadline=deadline)
         for at, message in enumerate(messages):
             if at in refused:
                 continue
             lane = self._lane(partition_of(message.key, partitions))
             while (outcome := lane.put(message)) is None:
-                await lane.room()
+                await lane.room(deadline=deadline)
             outcomes.setdefault(outcome, []).append(at)
+
+    async def _partitions(self, *, deadline: float) -> int:
+        known = self._producer.client.cluster.partitions_for_topic(self._topic)
+        if known is None:
+            async with asyncio.timeout_at(deadline):
+                known = await self._producer.partitions_for(self._topic)
+        return len(known)
 
     def _lane(self, partition: int) -> Lane:
         lane = self._lanes.get(partition)
         if lane is None:
-            lane = Lane(self._producer, topic=self._topic, partition=partition, linger_s=self._linger_s, watch=self._watch)
+            lane = Lane(self._producer, topic=self._topic, partition=partition, linger=self._linger, watch=self._watch)
             self._lanes[partition] = lane
         return lane
 

@@ -7,10 +7,11 @@ its head is complete is for `receive` and `admission`.
 import asyncio
 import json
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from producer_gateway.arrival import Scope, arrived
 from producer_gateway.errors import (
     GatewayError,
     HeadTooLargeError,
@@ -19,6 +20,7 @@ from producer_gateway.errors import (
     UnavailableError,
 )
 from producer_gateway.retry_after import retry_after_s
+from producer_gateway.whole_answer import WholeAnswer
 
 if TYPE_CHECKING:
     from producer_gateway.door import Door
@@ -45,7 +47,8 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """Opened."""
-        super().connection_made(transport)
+        self._answers = WholeAnswer(transport)
+        super().connection_made(self._answers)  # type: ignore[arg-type]  # does whatever the transport does
         self._welcome = self._door.enter(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -100,9 +103,11 @@ class Connection(HttpToolsProtocol):
         """All of it is there."""
         self._got_somewhere = True
         super().on_message_complete()
+        arrived(cast("Scope", self.scope))
 
     def on_response_complete(self) -> None:
         """The answer is written."""
+        self._answers.flush()
         super().on_response_complete()
         if self.unread_bytes():
             self._door.waiting.unread(self, now=self.loop.time())

@@ -38,13 +38,15 @@ class _Inflater(Protocol):
     def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
 
 
+_NAMES: Final = {"": Encoding.IDENTITY, "x-gzip": Encoding.GZIP, **{str(each): each for each in Encoding}}
+
+
 def encoding_of(headers: list[str]) -> Encoding:
     """By the Content-Encoding headers of a request. Raises UnknownEncodingError for any other, and for more than one layer."""
-    said = headers[0].strip().lower() if headers else ""
-    name = {"": "identity", "x-gzip": "gzip"}.get(said, said)
-    if len(headers) > 1 or name not in set(Encoding):
+    encoding = _NAMES.get(headers[0].strip().lower()) if headers else Encoding.IDENTITY
+    if encoding is None or len(headers) > 1:
         raise UnknownEncodingError
-    return Encoding(name)
+    return encoding
 
 
 def inflate(body: bytes, encoding: Encoding, *, max_bytes: int, max_ratio: int) -> bytes:

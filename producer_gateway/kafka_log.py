@@ -38,12 +38,14 @@ class KafkaLog:
         self._producer: BoundedProducer | None = None
         self._reason: str | None = "kafka_unreachable"
         self._contact_at = 0.0
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """See RecordLog."""
-        self._supervisor = asyncio.create_task(self._supervise(), name="producer-supervisor")
+        self._loop = asyncio.get_running_loop()
+        self._supervisor = self._loop.create_task(self._supervise(), name="producer-supervisor")
 
     async def append(self, messages: Sequence[Message], *, timeout_s: float) -> frozenset[int]:
         """See RecordLog."""
@@ -135,4 +137,5 @@ class KafkaLog:
         return max(self._contact_at, producer.progress.acked_at())
 
     def _now(self) -> float:
-        return asyncio.get_running_loop().time()
+        assert self._loop is not None
+        return self._loop.time()

@@ -7,7 +7,7 @@ larger they grow. Only the client's public parts are used; deadlines are the cal
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from producer_gateway.record_log import Message
@@ -15,6 +15,26 @@ from producer_gateway.record_log import Message
 Outcome = asyncio.Future[None]
 """Done when the batch is acknowledged; its exception says why it is not."""
 _Batch = tuple[Any, Outcome]
+
+
+class Linger:
+    """How long records wait for company, for all partitions alike: what departs together travels in one request to the broker."""
+
+    def __init__(self, linger_s: float) -> None:
+        self._linger_s = linger_s
+        self._loop = asyncio.get_running_loop()
+        self._waiting: list[Callable[[], None]] = []
+
+    def wait_for(self, depart: Callable[[], None]) -> None:
+        """Call `depart` when the time is over that the first who waits began."""
+        if not self._waiting:
+            self._loop.call_later(self._linger_s, self._end)
+        self._waiting.append(depart)
+
+    def _end(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for depart in waiting:
+            depart()
 
 
 class Lane:
@@ -26,13 +46,13 @@ class Lane:
         *,
         topic: str,
         partition: int,
-        linger_s: float,
+        linger: "Linger",
         watch: Callable[[Outcome], None],
     ) -> None:
         self._producer = producer
         self._topic = topic
         self._partition = partition
-        self._linger_s = linger_s
+        self._linger = linger
         self._watch = watch
         self._loop = asyncio.get_running_loop()
         self._filling: _Batch | None = None
@@ -48,16 +68,15 @@ class Lane:
         self._leave()
         return None if self._filling is not None else self.put(message)
 
-    async def room(self) -> None:
-        """Wait until the batch that is on its way has arrived, or failed to."""
+    async def room(self, *, deadline: float | None = None) -> None:
+        """Wait until the batch that is on its way has arrived, or failed to. Raises TimeoutError at `deadline` (loop's time)."""
         if self._leaving is not None:
-            await asyncio.wait([self._leaving])
+            await settle([self._leaving], timeout_s=None if deadline is None else deadline - self._loop.time())
 
     async def empty(self) -> None:
         """Send what has gathered, without waiting for company, and return when all has arrived."""
         while self._filling is not None or self._leaving is not None:
-            self._due = True
-            self._leave()
+            self.depart()
             await self.room()
 
     def close(self) -> None:
@@ -72,11 +91,12 @@ class Lane:
         batch: _Batch = (self._producer.create_batch(), self._loop.create_future())
         self._watch(batch[1])
         self._filling, self._due = batch, False
-        self._loop.call_later(self._linger_s, self._linger_is_over, batch)
+        self._linger.wait_for(self.depart)
         return batch
 
-    def _linger_is_over(self, batch: _Batch) -> None:
-        if self._filling is batch:
+    def depart(self) -> None:
+        """Send what has gathered as soon as nothing else is on its way."""
+        if self._filling is not None:
             self._due = True
             self._leave()
 
@@ -97,6 +117,13 @@ class Lane:
         self._leaving = None
         if self._due:
             self._leave()
+
+
+async def settle(waited_for: Collection[asyncio.Future[None]], *, timeout_s: float | None) -> None:
+    """Wait until all are done, however. Raises TimeoutError; `asyncio.timeout` around the wait would cost more than the wait."""
+    _, pending = await asyncio.wait(waited_for, timeout=timeout_s)
+    if pending:
+        raise TimeoutError
 
 
 def _conclude(outcome: Outcome, error: BaseException | None) -> None:

@@ -10,6 +10,7 @@ from uvicorn.server import ServerState
 from producer_gateway.door import Door
 from producer_gateway.metrics import Metrics
 from producer_gateway.settings import GatewaySettings
+from servicekit.framework import NO_TELEMETRY
 from servicekit.health import Readiness, health_router
 from servicekit.logs import Log
 
@@ -21,7 +22,7 @@ class Pages:
 
     def __init__(self, settings: GatewaySettings, metrics: Metrics, *, readiness: Readiness) -> None:
         self._settings = settings
-        app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+        app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, telemetry=NO_TELEMETRY)
         app.include_router(health_router(readiness=readiness, registry=metrics.registry))
         # With a door and metrics of its own: connections to these pages are no clients of the gateway.
         self._door = Door(settings, Metrics())

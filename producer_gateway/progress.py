@@ -1,5 +1,7 @@
 """Whether a producer still gets anywhere: what waits for an outcome, and since when. Pure; time is an argument, in seconds.
 
+Waits begin in the order of their times, so the oldest stands first and is found without a look at the others.
+
 "Silence" is waiting without any acknowledgement. "Age" is the oldest single wait, acknowledgements of others or not: an
 idempotent producer can wedge one partition while the others work.
 """
@@ -14,7 +16,7 @@ class Progress:
         self._acked_at = now
 
     def begin(self, token: object, *, since: float) -> None:
-        """`token` waits for an outcome."""
+        """`token` waits for an outcome. `since` is never before that of an earlier call."""
         self._waiting[token] = since
 
     def end(self, token: object) -> None:
@@ -37,9 +39,16 @@ class Progress:
 
     def silence(self, *, now: float) -> float:
         """Seconds without any acknowledgement although one is, or was, waited for."""
-        since = min((*self._waiting.values(), *(() if self._failing_since is None else (self._failing_since,))), default=now)
+        since = self._oldest(now)
+        if self._failing_since is not None:
+            since = min(since, self._failing_since)
         return max(0.0, now - max(since, self._acked_at))
 
     def age(self, *, now: float) -> float:
         """Seconds that the oldest wait has lasted."""
-        return max(0.0, now - min(self._waiting.values(), default=now))
+        return max(0.0, now - self._oldest(now))
+
+    def _oldest(self, now: float) -> float:
+        for since in self._waiting.values():
+            return since
+        return now

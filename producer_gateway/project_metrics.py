@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -14,12 +14,22 @@ _BUCKETS_S: Final = (0.005, 0.02, 0.1, 0.5, 2.0, 5.0)
 _PREFIX: Final = "agenttracer_gateway_project"
 
 
+class _OfProject(NamedTuple):
+    """One project's own: to look them up by label takes longer than to count."""
+
+    label: str
+    accepted: Counter
+    body_bytes: Counter
+    in_flight: Gauge
+    seconds: Histogram
+
+
 class ProjectMetrics:
     """In the registry of the gateway's other metrics."""
 
     def __init__(self, *, projects_max: int, registry: CollectorRegistry) -> None:
         self._projects_max = projects_max
-        self._shown: set[str] = set()
+        self._of: dict[str, _OfProject] = {}
         label = ["project"]
         self._accepted = Counter(f"{_PREFIX}_events_accepted_total", "Events acknowledged by the log.", label, registry=registry)
         self._bytes = Counter(f"{_PREFIX}_body_bytes_total", "Bodies, inflated.", label, registry=registry)
@@ -34,26 +44,40 @@ class ProjectMetrics:
     @contextmanager
     def request(self, project: str) -> Iterator[None]:
         """Count a request that lasts as long as the block: its time when it is accepted, else the reason."""
-        shown, began = self._label(project), time.perf_counter()
-        with self._in_flight.labels(shown).track_inprogress():
-            try:
-                yield
-            except GatewayError as error:
-                self._refused.labels(shown, error.error_code).inc()
-                raise
-        self._seconds.labels(shown).observe(time.perf_counter() - began)
+        of, began = self._shown(project), time.perf_counter()
+        of.in_flight.inc()
+        try:
+            yield
+        except GatewayError as error:
+            self._refused.labels(of.label, error.error_code).inc()
+            raise
+        finally:
+            of.in_flight.dec()
+        of.seconds.observe(time.perf_counter() - began)
 
     def received(self, project: str, size: int) -> None:
         """A body is there, of so many bytes."""
-        self._bytes.labels(self._label(project)).inc(size)
+        self._shown(project).body_bytes.inc(size)
 
     def accepted(self, project: str, events: int) -> None:
         """So many events are durable."""
-        self._accepted.labels(self._label(project)).inc(events)
+        self._shown(project).accepted.inc(events)
 
-    def _label(self, project: str) -> str:
-        if project not in self._shown:
-            if len(self._shown) >= self._projects_max:
-                return OTHER_NAME
-            self._shown.add(project)
-        return project
+    def _shown(self, project: str) -> _OfProject:
+        known = self._of.get(project)
+        if known is None:
+            full = len(self._of) >= self._projects_max
+            if full and OTHER_NAME in self._of:
+                return self._of[OTHER_NAME]
+            label = OTHER_NAME if full else project
+            known = self._of[label] = self._children(label)
+        return known
+
+    def _children(self, label: str) -> _OfProject:
+        return _OfProject(
+            label=label,
+            accepted=self._accepted.labels(label),
+            body_bytes=self._bytes.labels(label),
+            in_flight=self._in_flight.labels(label),
+            seconds=self._seconds.labels(label),
+        )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from starlette.requests import ClientDisconnect, Request
 
 from producer_gateway.admission import Ticket
+from producer_gateway.arrival import has_arrived
 from producer_gateway.errors import (
     BodyTooLargeError,
     ClientGoneError,
@@ -51,21 +52,27 @@ def _check_content_type(request: Request, *, accepts: str) -> None:
 async def _read(request: Request, *, limits: Limits, ticket: Ticket) -> bytes:
     if _declared(request) > limits.body_max_bytes:
         raise BodyTooLargeError
-    chunks: list[bytes] = []
-    received = 0
     try:
+        if has_arrived(request.scope):
+            return await _collect(request, limits=limits, ticket=ticket)
         async with asyncio.timeout(limits.receive_timeout_s):
-            async for chunk in request.stream():
-                received += len(chunk)
-                if received > limits.body_max_bytes:
-                    raise BodyTooLargeError
-                ticket.hold(len(chunk))
-                ticket.received = received
-                chunks.append(chunk)
+            return await _collect(request, limits=limits, ticket=ticket)
     except TimeoutError:
         raise SlowBodyError from None
     except ClientDisconnect:
         raise ClientGoneError from None
+
+
+async def _collect(request: Request, *, limits: Limits, ticket: Ticket) -> bytes:
+    chunks: list[bytes] = []
+    received = 0
+    async for chunk in request.stream():
+        received += len(chunk)
+        if received > limits.body_max_bytes:
+            raise BodyTooLargeError
+        ticket.hold(len(chunk))
+        ticket.received = received
+        chunks.append(chunk)
     return b"".join(chunks)
 
 

@@ -19,6 +19,7 @@ from query_service.stats import Clock, stats_router, utc_now
 from query_service.store import PostgresReader
 from servicekit.access import Access, key_ring
 from servicekit.access_document import declare_keys
+from servicekit.framework import NO_TELEMETRY
 from servicekit.health import health_router
 from servicekit.key_ring import KeyRing
 from servicekit.keys import Scope
@@ -49,6 +50,7 @@ def create_app(
         description=_DESCRIPTION,
         docs_url=None,  # its page loads scripts from elsewhere; the document is at /openapi.json
         redoc_url=None,
+        telemetry=NO_TELEMETRY,
         redirect_slashes=False,  # a redirect would repeat what was asked
         lifespan=lifespan,
     )

@@ -1,10 +1,12 @@
 """What producer_gateway.connection relies on in uvicorn and httptools, beyond their documents."""
 
 import inspect
+import re
 
 import httptools
 import pytest
 import uvicorn
+from uvicorn.protocols.http import httptools_impl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from producer_gateway.connection import Connection
@@ -55,3 +57,17 @@ def test_error_in_callback() -> None:
     with pytest.raises(httptools.HttpParserError):
         httptools.HttpRequestParser(Callbacks()).feed_data(b"GET / HTTP/1.1\r\n\r\n")
     assert "except httptools.HttpParserError" in inspect.getsource(HttpToolsProtocol.data_received)
+
+
+def test_scope_of_request() -> None:
+    """The request that is being read has its scope at `self.scope`, where the subclass leaves word that all of it arrived."""
+    assert "self.scope = {" in inspect.getsource(HttpToolsProtocol.on_message_begin)
+
+
+def test_answer_is_written_to_transport() -> None:
+    """Answers go out by `transport.write` alone, the head by a call of its own: what WholeAnswer joins, nothing past it."""
+    source = inspect.getsource(httptools_impl)
+    assert source.count("transport.write(") == len(re.findall(r"self\.transport\.write\(", source))
+    assert "writelines" not in source
+    send = inspect.getsource(httptools_impl.RequestResponseCycle.send)
+    assert send.index('self.transport.write(b"".join(content))') < send.index("self.on_response()")

@@ -33,6 +33,12 @@ class Client:
 
     close = fetch_all_metadata = staticmethod(never)
 
+    class cluster:  # noqa: N801 - an attribute
+        """Nothing is known yet."""
+
+        @staticmethod
+        def partitions_for_topic(_topic: str) -> None: ...
+
 
 class FakeBatch:
     """As aiokafka's builder: takes so many records, none once it is closed."""

@@ -1,0 +1,19 @@
+"""Who says that a request's body is there, and who does not."""
+
+from producer_gateway.arrival import arrived, has_arrived
+
+
+def test_unsaid() -> None:
+    """A server that says nothing, or has other extensions, leaves the wait guarded."""
+    assert not has_arrived({})
+    assert not has_arrived({"extensions": {"tls": {}}})
+
+
+def test_said() -> None:
+    """Said for one request, beside what the server says itself, and for no other that shares its extensions."""
+    extensions: dict[str, object] = {"tls": {}}
+    one, other = {"extensions": extensions}, {"extensions": extensions}
+    arrived(one)
+    assert has_arrived(one)
+    assert not has_arrived(other)
+    assert "tls" in one["extensions"]
