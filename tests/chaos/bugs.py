@@ -120,10 +120,10 @@ def commit_before_insert() -> None:
     """The ledger is committed first, the rows after it."""
     from stream_workers import postgres
 
-    async def save(self: Any, connection: Any, topic: Any, batch: Any) -> Any:
+    async def save(self: Any, connection: Any, topic: Any, batch: Any, epochs: Any) -> Any:
         await self._ensure_partitions(connection, batch.rows.steps)
         async with connection.transaction():
-            await postgres._lock_ledger(connection, topic, batch)
+            await postgres._lock_ledger(connection, topic, batch, epochs)
             for one in batch.letters:
                 place = (topic.id, one.partition, one.offset, topic.name)
                 await connection.execute(postgres.QUERIES["bury"], *place, one.reason, one.field, one.size_bytes, one.keyed_hash)

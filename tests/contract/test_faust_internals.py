@@ -19,6 +19,7 @@ _OVERRIDDEN = (
     "perform_seek",
     "_getmany",
     "on_partitions_revoked",
+    "on_partitions_assigned",
 )
 
 
