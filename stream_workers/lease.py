@@ -45,7 +45,7 @@ class Leases:
     def assigned(self, partitions: Iterable[int]) -> None:
         """These are this worker's now, and no others. Their epochs are taken when they are first asked for."""
         self._assigned = set(partitions)
-        self._due = set(partitions)
+        self._due = set(self._assigned)
         self._fenced_at = {}
 
     def revoked(self, partitions: Iterable[int]) -> None:

@@ -87,6 +87,8 @@ class Watch:
         if fenced_s > self._fenced_max_s:
             _log.error("fenced_without_rebalance", fenced_s=round(fenced_s))
             os._exit(EXIT_FENCED)
+        if fenced_s:
+            return  # what looks stuck is waiting for Kafka's word
         if await self._stuck.is_stuck(positions, lag=lag):
             _log.error("stuck", lag_records=lag)
             faulthandler.dump_traceback(file=sys.stderr)

@@ -214,6 +214,27 @@ def rollup_keeps_the_old_row() -> None:
     change(QUERIES, "write_runs", "FROM upserted WHERE existed", "FROM upserted WHERE existed AND false")
 
 
+@bug
+def zombies_not_refused() -> None:
+    """The ledger's epoch is not held against the writer's."""
+    from stream_workers import postgres
+
+    assert callable(postgres.refuse_zombie)
+    postgres.refuse_zombie = lambda held, found: None
+
+
+@bug
+def writer_hangs() -> None:
+    """A transaction is waited for that nobody began, while everything else goes on."""
+    from stream_workers.write import Writer
+
+    async def write(self: Any, received: Any, *, batch: Any = None) -> None:
+        await asyncio.Event().wait()
+
+    assert callable(Writer.write)
+    Writer.write = write  # type: ignore[method-assign]
+
+
 # -- query service --------------------------------------------------------------------------------------------------------
 
 

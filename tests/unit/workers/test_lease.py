@@ -31,7 +31,7 @@ def test_an_epoch_is_taken_once_an_assignment() -> None:
     """Asked for twice it is the same; after the next assignment it is another, also of a partition that was kept."""
     store = MemoryStore()
     leases = _leases(store)
-    leases.assigned([0, 1])
+    leases.assigned(partition for partition in (0, 1))
     assert asyncio.run(leases.frontiers([0, 1])) == {0: 0, 1: 0}
     assert asyncio.run(leases.epochs([0, 1])) == {0: 1, 1: 1}
     assert asyncio.run(leases.frontiers([0, 1])) == {0: 0, 1: 0}
