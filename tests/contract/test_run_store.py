@@ -191,6 +191,34 @@ def test_a_store_that_was_set_back_takes_the_owners_word(subject: Subject) -> No
     _run(subject, work)
 
 
+def test_a_fence_costs_no_statement(migrated_dsn: dict[str, str]) -> None:
+    """A write with an epoch sends what a write without one does, and taking partitions is one question, as reading them is."""
+    traffic = Traffic(9)
+    batch = _batch(traffic.records(traffic.runs(3)))
+    sent: list[str] = []
+
+    async def work() -> None:
+        store = PostgresStore(migrated_dsn["worker"], transaction_timeout_s=30)
+        await store.save(TOPIC, batch)
+        assert store._connection is not None
+        store._connection.add_query_logger(lambda query: sent.append(query.query))
+        counts = []
+        for question in (
+            store.save(TOPIC, batch),
+            store.save(TOPIC, batch, epochs={0: 1}),
+            store.frontiers(TOPIC, list(range(6))),
+            store.take(TOPIC, list(range(6)), owner="w"),
+        ):
+            sent.clear()
+            await question
+            counts.append(len(sent))
+        assert counts[0] == counts[1] > 5
+        assert counts[2:] == [1, 1]
+        await store.close()
+
+    asyncio.run(work())
+
+
 def test_the_ledger_names_each_partitions_owner(migrated_dsn: dict[str, str]) -> None:
     """Who has it and since when, for whoever looks; a refused write changes neither."""
     traffic = Traffic(8)
