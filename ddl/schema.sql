@@ -142,7 +142,10 @@ CREATE TABLE agenttracer.ingest_ledger (
     topic text NOT NULL COLLATE pg_catalog."C",
     covered int8multirange NOT NULL,
     lost int8multirange DEFAULT '{}'::int8multirange NOT NULL,
-    updated_at timestamp with time zone NOT NULL
+    updated_at timestamp with time zone NOT NULL,
+    epoch bigint DEFAULT 0 NOT NULL,
+    owner text COLLATE pg_catalog."C",
+    taken_at timestamp with time zone
 );
 
 CREATE TABLE agenttracer.retention (

@@ -63,6 +63,7 @@ OTHERS: Final[Mapping[str, str]] = {
     "dead_letters.keyed_hash": "128 bits of the record's hash under a key of the operator's; empty without one",
     "ingest_ledger.topic_id": _TOPIC,
     "ingest_ledger.topic": _TOPIC,
+    "ingest_ledger.owner": "which worker has the partition: its instance as the operator named it, else 12 random hex digits",
     "schema_migrations.name": "the name of a file of ours",
     "schema_migrations.checksum": "of a file of ours",
 }

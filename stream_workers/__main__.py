@@ -5,6 +5,7 @@ import gc
 import os
 import signal
 import sys
+import uuid
 from contextlib import suppress
 from typing import Any, Final
 
@@ -22,11 +23,14 @@ from stream_workers.brake import PoisonBrake
 from stream_workers.decode import Reader
 from stream_workers.ending import EXIT_UNEXPECTED
 from stream_workers.ingest import Ingest
+from stream_workers.lease import Leases
 from stream_workers.ledger import Ledger
 from stream_workers.metrics import Metrics
 from stream_workers.postgres import PostgresStore
 from stream_workers.settings import WorkerSettings
+from stream_workers.stuck import StuckDetector
 from stream_workers.topic import find_topic
+from stream_workers.topic_retention import Retention, RetentionGuard, find_retention
 from stream_workers.watch import Watch
 from stream_workers.write import Writer
 
@@ -42,6 +46,8 @@ class Worker:
         self.settings = settings
         self.metrics = Metrics()
         self.app: Any = None
+        self.owner = settings.instance or uuid.uuid4().hex[:12]
+        self.retention = RetentionGuard(self._find_retention, self.metrics, alarm_share=settings.retention_alarm_share)
         self.store = PostgresStore(settings.postgres_dsn.get_secret_value(), transaction_timeout_s=settings.transaction_timeout_s)
 
     async def run(self, stop: asyncio.Event) -> int:
@@ -50,9 +56,9 @@ class Worker:
         if topic is None:
             return 0
         ingest, watch = self._assemble(topic)
-        pipeline = [asyncio.create_task(ingest.run()), asyncio.create_task(watch.run())]
+        pipeline = [asyncio.create_task(part.run()) for part in (ingest, watch, self.retention)]
         await self.app.start()
-        _log.info("worker_started", topic=topic.name, topic_id=topic.id)
+        _log.info("worker_started", topic=topic.name, topic_id=topic.id, owner=self.owner)
         crashed = asyncio.create_task(self.app.wait_until_stopped())
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({crashed, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -71,10 +77,11 @@ class Worker:
     def _assemble(self, topic: Topic) -> tuple[Ingest, Watch]:
         settings = self.settings
         brake = PoisonBrake(max_share=settings.dead_letter_max_share, max_in_a_row=settings.dead_letter_max_in_a_row)
-        ledger = Ledger(self.store, topic)
+        leases = Leases(self.store, topic, self.metrics, owner=self.owner)
+        ledger = Ledger(self.store, topic, leases)
         key = settings.dead_letter_key
         ingest = Ingest(
-            Writer(self.store, topic, self.metrics, retry_max_s=settings.retry_max_s, brake=brake),
+            Writer(self.store, topic, self.metrics, retry_max_s=settings.retry_max_s, brake=brake, leases=leases),
             Reader(key.get_secret_value().encode() if key else None),
             ledger,
             self.metrics,
@@ -83,7 +90,20 @@ class Worker:
             buffer_max_chunks=settings.buffer_max_chunks,
         )
         self.app = create_app(settings, ingest, ledger)
-        return ingest, Watch(self.app, self.store, topic, self.metrics, stuck_after_s=settings.stuck_after_s)
+        stuck = StuckDetector(lambda: self.store.frontiers(topic, []), after_s=settings.stuck_after_s)
+        watch = Watch(
+            self.app,
+            self.metrics,
+            stuck=stuck,
+            leases=leases,
+            retention=self.retention,
+            fenced_max_s=settings.stuck_after_s,
+        )
+        return ingest, watch
+
+    async def _find_retention(self) -> Retention:
+        security = self.settings.kafka_security.aiokafka_arguments()
+        return await find_retention(self.settings.kafka_bootstrap, self.settings.topic, **security)
 
     async def _topic(self, stop: asyncio.Event) -> Topic | None:
         """The topic, waited for as long as it takes; None when told to stop meanwhile."""
@@ -141,7 +161,7 @@ async def serve(settings: WorkerSettings) -> int:
 
 
 def main() -> int:
-    """Entry point. Answers the exit code: 0 told to stop, 65 too many dead letters, 70 unexpected, 71 stuck, 78 settings."""
+    """Entry point. Answers the exit code: 0 told to stop, 65 poison, 70 unexpected, 71 stuck, 76 fenced off, 78 settings."""
     try:
         settings = WorkerSettings()  # type: ignore[call-arg]  # filled from the environment
     except ValidationError as error:

@@ -7,7 +7,8 @@ Faust keeps group membership, assignment, fetching, flow control, agents and the
 2. What may be committed is a `Watermark` that `ChunkConsumer.done` alone moves. Faust acknowledges in `finally` blocks, also
    when a batch failed or was cancelled, so its own acknowledgements count for nothing here.
 
-And one thing is added: at every assignment the group's offset is compared with the ledger in the store; the lower wins.
+And one thing is added: at every assignment the group's offset is compared with the ledger in the store; the lower wins. The
+ledger is told so that it takes the partitions' epochs, once an assignment.
 
 It overrides private methods of faust-streaming 0.15.3; tests/contract/test_faust_internals.py pins what it relies on.
 """
@@ -41,7 +42,13 @@ class Fetched(NamedTuple):
 
 
 class Positions(Protocol):
-    """Where the store says that reading must begin."""
+    """Where the store says that reading must begin, and whose the partitions are."""
+
+    def assigned(self, partitions: Iterable[int]) -> None:
+        """Kafka gave this worker these partitions and no others."""
+
+    def revoked(self, partitions: Iterable[int]) -> None:
+        """Kafka took these back."""
 
     async def start_offsets(self, committed: Mapping[int, int | None], earliest: Mapping[int, int]) -> Mapping[int, int]:
         """For each partition the lower of the group's offset and the ledger's frontier, no lower than the log's beginning."""
@@ -145,6 +152,10 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped 
         """The time of the oldest record that was handed over and is not stored."""
         return self._watermarks[tp].oldest_s
 
+    def reached_s(self, tp: TP) -> float | None:
+        """About the time of the oldest record that is not stored, handed over or not; None while nothing was handed over."""
+        return self._watermarks[tp].reached_s
+
     # -- what Faust asks of a consumer's bookkeeping ------------------------------------------------------------------
 
     def ack(self, message: Any) -> bool:  # noqa: ANN401, ARG002 - Faust's signature
@@ -210,6 +221,14 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped 
         """Faust waits for what is in flight and commits; then it is no longer ours."""
         await super().on_partitions_revoked(revoked)
         self._forget(revoked)
+        if self.positions is not None:
+            self.positions.revoked(tp.partition for tp in revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """The store is told at `perform_seek`, which Faust calls before it reads, or at the first write."""
+        if self.positions is not None:
+            self.positions.assigned(tp.partition for tp in assigned)
+        await super().on_partitions_assigned(assigned, generation_id)
 
     def _forget(self, tps: Iterable[TP]) -> None:
         for tp in tps:

@@ -3,13 +3,14 @@
 WorkerError
 ├── TransientStoreError   try the same again, for as long as it takes
 ├── PermanentStoreError   this content will never be stored: halve the batch until it is one record, then bury it
+├── FencedError           another worker has taken these partitions: give their records up, it reads them
 ├── HoleError             offsets are missing before these: read the partition anew from the ledger's frontier
 ├── LogOvertakenError     the topic's retention deleted what was about to be read: begin again where the log begins now
 ├── RebuildError          a rebuild cannot go on: the message says what to do
 └── PoisonBrakeError      too many records cannot be stored: stop, somebody must look
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 
 class WorkerError(Exception):
@@ -38,6 +39,14 @@ class HoleError(WorkerError):
     def __init__(self, frontiers: Mapping[int, int]) -> None:
         super().__init__(f"offsets are missing in {len(frontiers)} partitions")
         self.frontiers = frontiers
+
+
+class FencedError(WorkerError):
+    """These partitions were taken by another worker since."""
+
+    def __init__(self, partitions: Iterable[int]) -> None:
+        self.partitions = frozenset(partitions)
+        super().__init__(f"{len(self.partitions)} partitions were taken by another worker")
 
 
 class LogOvertakenError(WorkerError):

@@ -10,7 +10,7 @@ next owner reads it again.
 
 import asyncio
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from math import inf
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
@@ -22,7 +22,7 @@ from stream_workers.batch import Batch, Received, batch_of
 from stream_workers.core.assemble import Assembly
 from stream_workers.decode import Reader, canonical_json
 from stream_workers.ending import end_process
-from stream_workers.errors import HoleError, PoisonBrakeError
+from stream_workers.errors import FencedError, HoleError, PoisonBrakeError
 from stream_workers.metrics import Metrics
 from stream_workers.write import Writer
 
@@ -157,6 +157,9 @@ class Ingest:
             while held:
                 try:
                     await self._writer.write(_received(held), batch=known)
+                except FencedError as error:
+                    # Their new owner reads them. Nothing later of these partitions can pass: the watermark stays before them.
+                    held, known = self._give_up(held, error.partitions), None
                 except HoleError as error:
                     held, known = await self._read_anew(held, error), None
                 else:
@@ -170,15 +173,21 @@ class Ingest:
         for one in held:
             self.delivery.done(one.message)
 
-    async def _read_anew(self, held: list[Held], error: HoleError) -> list[Held]:
-        """Give up the chunks of partitions with a hole, read those anew; what is left can be written."""
+    def _give_up(self, held: Sequence[Held], partitions: Collection[int]) -> list[Held]:
+        """Drop the chunks of these partitions; answers what is left."""
         assert self.delivery is not None
         kept = []
         for one in held:
-            if one.message.tp.partition in error.frontiers:
+            if one.message.tp.partition in partitions:
                 self.delivery.drop(one.message)
             else:
                 kept.append(one)
+        return kept
+
+    async def _read_anew(self, held: list[Held], error: HoleError) -> list[Held]:
+        """Give up the chunks of partitions with a hole, read those anew; what is left can be written."""
+        assert self.delivery is not None
+        kept = self._give_up(held, error.frontiers)
         for tp in {one.message.tp for one in held if one.message.tp.partition in error.frontiers}:
             self._metrics.rewinds.inc()
             found = min(one.message.value.start for one in held if one.message.tp == tp)

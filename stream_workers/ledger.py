@@ -2,14 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from faust.types.tuples import TP
 
 from servicekit.logs import Log
 from stream_workers.batch import Topic
-from stream_workers.errors import TransientStoreError
+from stream_workers.errors import FencedError, TransientStoreError
+from stream_workers.lease import Leases
 from stream_workers.store import RunStore
 
 _PAUSE_S: Final = 0.5
@@ -52,15 +53,25 @@ class Ledger:
         self,
         store: RunStore,
         topic: Topic,
+        leases: Leases,
         *,
         earliest: Callable[[TP], Awaitable[Mapping[TP, int]]] | None = None,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._topic = topic
+        self._leases = leases
         self.earliest = earliest
         self._clock_s = clock_s
         self._holes: dict[TP, _Hole] = {}
+
+    def assigned(self, partitions: Iterable[int]) -> None:
+        """See `delivery.Positions`."""
+        self._leases.assigned(partitions)
+
+    def revoked(self, partitions: Iterable[int]) -> None:
+        """See `delivery.Positions`."""
+        self._leases.revoked(partitions)
 
     async def start_offsets(self, committed: Mapping[int, int | None], earliest: Mapping[int, int]) -> Mapping[int, int]:
         """See `delivery.Positions`. Waits while the store is away; the caller bounds that."""
@@ -97,7 +108,7 @@ class Ledger:
     async def _frontiers(self, partitions: list[int]) -> Mapping[int, int]:
         while True:
             try:
-                return await self._store.frontiers(self._topic, partitions)
+                return await self._leases.frontiers(partitions)
             except TransientStoreError as error:
                 _log.warning("store_away", reason=error.reason)
                 await asyncio.sleep(_PAUSE_S)
@@ -106,7 +117,10 @@ class Ledger:
         _log.error("offsets_lost", partition=partition, start=start, end=end)
         while True:
             try:
-                return await self._store.record_lost(self._topic, partition, start=start, end=end)
+                epoch = self._leases.epoch(partition)
+                return await self._store.record_lost(self._topic, partition, start=start, end=end, epoch=epoch)
+            except FencedError as error:
+                return self._leases.refused(error)  # whoever has the partition now finds out for itself
             except TransientStoreError as error:
                 _log.warning("store_away", reason=error.reason)
                 await asyncio.sleep(_PAUSE_S)

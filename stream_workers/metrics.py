@@ -1,5 +1,6 @@
 """Every number a worker shows, named in one place."""
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,9 @@ class Metrics:
         self.unknown_members = self._counter("unknown_members_total", "Members of a newer contract that were ignored.")
         self.retries = self._counter("retries_total", "Transactions tried again, by SQLSTATE or error class.", "reason")
         self.rewinds = self._counter("rewinds_total", "Partitions read anew because the ledger said so.")
+        self.zombie_writes = self._counter(
+            "zombie_writes_total", "Transactions refused, because another worker has taken one of their partitions since."
+        )
         self.transaction_seconds = Histogram(
             PREFIX + "transaction_seconds", "From BEGIN to COMMIT.", registry=self.registry, buckets=_SECONDS
         )
@@ -32,6 +36,18 @@ class Metrics:
         self.lag_records = self._gauge("lag_records", "Records in a partition's log that are not stored yet.", "partition")
         self.lag_seconds = self._gauge(
             "lag_seconds", "Age of the oldest record that is not stored yet, by its receipt at the gateway.", "partition"
+        )
+        self.topic_retention_seconds = self._gauge(
+            "topic_retention_seconds", "How long the topic keeps records; +Inf where time deletes none, NaN while unknown."
+        )
+        self.topic_retention_seconds.set(math.nan)
+        self.retention_margin_seconds = self._gauge(
+            "retention_margin_seconds",
+            "Until the topic's retention may delete a record that is not stored yet. Absent where time deletes none.",
+            "partition",
+        )
+        self.retention_alarm = self._gauge(
+            "retention_alarm", "1 where that is less than the share of the retention that must be left.", "partition"
         )
 
     @contextmanager

@@ -19,7 +19,8 @@ from stream_workers.core.diagnosis import HEALTHY, NOT_JUDGED, Diagnosis, Known,
 from stream_workers.core.rows import FailureRow, StepRow, prefer
 from stream_workers.core.run import ABANDON_AFTER_S, RunState
 from stream_workers.diagnosing import Judged, StoredRun, diagnose_stored, judge_failures, known_runs
-from stream_workers.errors import HoleError
+from stream_workers.errors import FencedError, HoleError
+from stream_workers.lease import refuse_zombie
 from stream_workers.sqlstate import understood
 from stream_workers.stages import (
     FAILURE_COLUMNS,
@@ -32,7 +33,7 @@ from stream_workers.stages import (
     stored_step,
 )
 from stream_workers.statements import QUERIES
-from stream_workers.store import Saved
+from stream_workers.store import Epochs, Saved, Taken
 
 DAY_US: Final = 86_400_000_000
 _PARTITION_PAST: Final = timedelta(days=400)  # steps older than this, or from the future, lie in the default partition
@@ -56,19 +57,26 @@ class PostgresStore:
         self._days: set[int] = set()
         self._turn = asyncio.Lock()
 
-    async def save(self, topic: Topic, batch: Batch) -> Saved:
+    async def save(self, topic: Topic, batch: Batch, *, epochs: Epochs | None = None) -> Saved:
         """See `RunStore.save`."""
-        return await self._with_connection(lambda connection: self._save(connection, topic, batch))
+        return await self._with_connection(lambda connection: self._save(connection, topic, batch, epochs))
 
     async def frontiers(self, topic: Topic, partitions: Sequence[int]) -> Mapping[int, int]:
         """See `RunStore.frontiers`."""
         rows = await self._with_connection(lambda one: one.fetch(QUERIES["frontiers"], topic.id, list(partitions)))
         return dict.fromkeys(partitions, 0) | {row["partition"]: row["frontier"] for row in rows}
 
-    async def record_lost(self, topic: Topic, partition: int, *, start: int, end: int) -> None:
+    async def take(self, topic: Topic, partitions: Sequence[int], *, owner: str) -> Mapping[int, Taken]:
+        """See `RunStore.take`."""
+        arguments = (topic.id, topic.name, list(partitions), owner)
+        rows = await self._with_connection(lambda one: one.fetch(QUERIES["take"], *arguments))
+        return {row["partition"]: Taken(row["epoch"], row["frontier"]) for row in rows}
+
+    async def record_lost(self, topic: Topic, partition: int, *, start: int, end: int, epoch: int | None = None) -> None:
         """See `RunStore.record_lost`."""
-        arguments = (topic.id, partition, topic.name, start, end)
-        await self._with_connection(lambda connection: connection.execute(QUERIES["record_lost"], *arguments))
+        arguments = (topic.id, partition, topic.name, start, end, epoch)
+        if await self._with_connection(lambda one: one.fetchrow(QUERIES["record_lost"], *arguments)) is None:
+            raise FencedError([partition])
 
     async def close(self) -> None:
         """See `RunStore.close`."""
@@ -82,7 +90,7 @@ class PostgresStore:
             try:
                 return await asyncio.wait_for(self._connected(work), self._timeout_s)
             except BaseException as error:
-                if not isinstance(error, HoleError):
+                if not isinstance(error, FencedError | HoleError):
                     # After anything unexpected the connection's state is unknown; asyncpg's polite cancel is unbounded.
                     self._terminate()
                 told = understood(error)
@@ -100,10 +108,10 @@ class PostgresStore:
         if connection is not None:
             connection.terminate()
 
-    async def _save(self, connection: asyncpg.Connection, topic: Topic, batch: Batch) -> Saved:
+    async def _save(self, connection: asyncpg.Connection, topic: Topic, batch: Batch, epochs: Epochs | None) -> Saved:
         await self._ensure_partitions(connection, batch.rows.steps)
         async with connection.transaction():
-            await _lock_ledger(connection, topic, batch)
+            await _lock_ledger(connection, topic, batch, epochs)
             left = await _without_deleted(connection, batch)
             saved = (await self._write(connection, left))._replace(deleted=len(batch.rows) - len(left.rows))
             for letter in batch.letters:
@@ -152,9 +160,13 @@ async def _connect(dsn: str, schema: str, more: Mapping[str, str], *, timeout_s:
     return connection
 
 
-async def _lock_ledger(connection: asyncpg.Connection, topic: Topic, batch: Batch) -> None:
+async def _lock_ledger(connection: asyncpg.Connection, topic: Topic, batch: Batch, epochs: Epochs | None) -> None:
+    """Every writing transaction's first word: it alone writes these partitions until its end, and only if they are its own."""
     partitions = [coverage.partition for coverage in batch.coverage]
-    rows = await connection.fetch(QUERIES["lock_ledger"], topic.id, topic.name, partitions)
+    held = [(epochs or {}).get(partition, 0) for partition in partitions]
+    rows = await connection.fetch(QUERIES["lock_ledger"], topic.id, topic.name, partitions, held)
+    if epochs is not None:
+        refuse_zombie(epochs, {row["partition"]: row["epoch"] for row in rows})
     frontiers = {row["partition"]: row["frontier"] for row in rows}
     holes = {part: frontiers[part] for part, start, _ in batch.coverage if start > frontiers[part]}
     if holes:

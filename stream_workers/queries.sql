@@ -42,11 +42,13 @@ WHERE usename = current_user AND datname = current_database() AND application_na
     AND xact_start < now() - make_interval(secs => $2);
 
 -- name: lock_ledger
--- Makes the partitions' rows if they are new, locks them until the end, and says how far each is covered without a hole.
-INSERT INTO ingest_ledger AS ledger (topic_id, partition, topic, covered, updated_at)
-SELECT $1, partition, $2, '{}', now() FROM unnest($3::integer[]) AS partition ORDER BY partition
-ON CONFLICT (topic_id, partition) DO UPDATE SET topic = excluded.topic
-RETURNING partition, coalesce(
+-- Makes the partitions' rows if they are new, locks them until the end, and says how far each is covered without a hole and what
+-- its epoch is: above the writer's own, somebody else has taken it. A row with a lower one is of a store that was set back.
+INSERT INTO ingest_ledger AS ledger (topic_id, partition, topic, covered, epoch, updated_at)
+SELECT $1, partition, $2, '{}', epoch, now() FROM unnest($3::integer[], $4::bigint[]) AS ours (partition, epoch)
+ORDER BY partition
+ON CONFLICT (topic_id, partition) DO UPDATE SET topic = excluded.topic, epoch = greatest(ledger.epoch, excluded.epoch)
+RETURNING partition, epoch, coalesce(
     (SELECT upper(covered_range) FROM unnest(ledger.covered + ledger.lost) AS covered_range WHERE lower(covered_range) = 0), 0
 ) AS frontier;
 
@@ -66,12 +68,26 @@ SELECT partition, coalesce(
 ) AS frontier
 FROM ingest_ledger WHERE topic_id = $1 AND partition = ANY($2::integer[]);
 
+-- name: take
+-- Makes the caller the owner of these partitions: whoever had them is refused from now on. Says how far each is covered, as
+-- frontiers does. Waits for a transaction that has a row locked, which so comes before the change.
+INSERT INTO ingest_ledger AS ledger (topic_id, partition, topic, covered, epoch, owner, taken_at, updated_at)
+SELECT $1, partition, $2, '{}', 1, $4, now(), now() FROM unnest($3::integer[]) AS partition ORDER BY partition
+ON CONFLICT (topic_id, partition) DO UPDATE
+SET topic = excluded.topic, epoch = ledger.epoch + 1, owner = excluded.owner, taken_at = excluded.taken_at
+RETURNING partition, epoch, coalesce(
+    (SELECT upper(covered_range) FROM unnest(ledger.covered + ledger.lost) AS covered_range WHERE lower(covered_range) = 0), 0
+) AS frontier;
+
 -- name: record_lost
--- Offsets that the log no longer had when they were due: named for ever, and not waited for any longer.
+-- Offsets that the log no longer had when they were due: named for ever, and not waited for any longer. Answers the epoch that
+-- it was written under, or nothing where somebody else has taken the partition: a null epoch is never refused.
 INSERT INTO ingest_ledger AS ledger (topic_id, partition, topic, covered, lost, updated_at)
 VALUES ($1, $2, $3, '{}', int8multirange(int8range($4, $5)), now())
 ON CONFLICT (topic_id, partition) DO UPDATE
-SET lost = ledger.lost + (excluded.lost - ledger.covered), updated_at = now();
+SET lost = ledger.lost + (excluded.lost - ledger.covered), updated_at = now()
+WHERE ledger.epoch <= coalesce($6::bigint, ledger.epoch)
+RETURNING epoch;
 
 -- name: known_runs
 -- Which of these runs the store has, and how they stand. Locked: whoever else writes one of them waits for our diagnosis.

@@ -21,7 +21,8 @@ class WorkerSettings(BaseSettings):
     topic: str = EVENTS_TOPIC
     """The contract's topic; another one only for tests and rebuilds."""
     group: str = "agenttracer-workers"
-    """Workers of one group share the partitions. Another group is another reader of everything."""
+    """Workers of one group share the partitions. Another group is another reader of everything, and needs another store: in one,
+    two groups would take each other's partitions."""
     instance: str | None = None
     """A name that a worker keeps over restarts (an orchestrator's ordinal): its return then moves no partitions."""
     host: str = "127.0.0.1"
@@ -41,8 +42,13 @@ class WorkerSettings(BaseSettings):
     """The longest pause between two tries while the store is away."""
     session_timeout_s: float = Field(default=10.0, gt=0)
     """After this silence Kafka gives a dead worker's partitions to others. Longer is calmer, shorter fails over faster."""
-    stuck_after_s: float = Field(default=120.0, gt=0)
-    """Lag without progress for this long while the store answers ends the process: its orchestrator starts a fresh one."""
+    stuck_after_s: float = Field(default=60.0, gt=0)
+    """Lag without progress for this long while the store answers ends the process: its orchestrator starts a fresh one. Twice as
+    long as a transaction, or the pause before the next try, may last. A worker whose partitions another one took waits so long
+    for Kafka to say so."""
+    retention_alarm_share: float = Field(default=0.25, gt=0, lt=1)
+    """The alarm is on when less than this share of the topic's retention is left until it may delete what is not stored. Of seven
+    days that leaves 42 hours to act."""
     stop_grace_s: float = Field(default=30.0, gt=0)
     """How long SIGTERM waits for what is in flight. What is not finished then is read again by the next owner."""
     dead_letter_max_share: float = Field(default=0.01, gt=0, le=1)

@@ -15,7 +15,8 @@ from stream_workers.core.rows import FailureRow, LossRow, StepRow, prefer
 from stream_workers.core.run import RunState, merge
 from stream_workers.core.tree import place_of
 from stream_workers.errors import HoleError, WorkerError
-from stream_workers.store import Saved
+from stream_workers.lease import refuse_zombie
+from stream_workers.store import Epochs, Saved, Taken
 
 
 class MemoryStore:
@@ -31,13 +32,16 @@ class MemoryStore:
         self.letters: dict[tuple[int, int], DeadLetter] = {}
         self._covered: dict[int, set[int]] = {}
         self._lost: dict[int, set[int]] = {}
+        self.epochs: dict[int, int] = {}
+        self.owners: dict[int, str] = {}
         self.fail_next: list[WorkerError] = []
         self.fail_after_next: list[WorkerError] = []
 
-    async def save(self, topic: Topic, batch: Batch) -> Saved:  # noqa: ARG002 - one topic is enough for a fake
+    async def save(self, topic: Topic, batch: Batch, *, epochs: Epochs | None = None) -> Saved:  # noqa: ARG002 - one topic is enough for a fake
         """See `RunStore.save`."""
         if self.fail_next:
             raise self.fail_next.pop(0)
+        self._fence(epochs, [partition for partition, _, _ in batch.coverage])
         holes = {part: self._frontier(part) for part, start, _ in batch.coverage if start > self._frontier(part)}
         if holes:
             raise HoleError(holes)
@@ -53,8 +57,18 @@ class MemoryStore:
         """See `RunStore.frontiers`."""
         return {partition: self._frontier(partition) for partition in partitions}
 
-    async def record_lost(self, topic: Topic, partition: int, *, start: int, end: int) -> None:  # noqa: ARG002 - as above
+    async def take(self, topic: Topic, partitions: Sequence[int], *, owner: str) -> Mapping[int, Taken]:  # noqa: ARG002 - as above
+        """See `RunStore.take`."""
+        if self.fail_next:
+            raise self.fail_next.pop(0)
+        for partition in partitions:
+            self.epochs[partition] = self.epochs.get(partition, 0) + 1
+            self.owners[partition] = owner
+        return {partition: Taken(self.epochs[partition], self._frontier(partition)) for partition in partitions}
+
+    async def record_lost(self, topic: Topic, partition: int, *, start: int, end: int, epoch: int | None = None) -> None:  # noqa: ARG002 - as above
         """See `RunStore.record_lost`."""
+        self._fence(None if epoch is None else {partition: epoch}, [partition])
         self._lost.setdefault(partition, set()).update(range(start, end))
 
     async def close(self) -> None:
@@ -70,6 +84,12 @@ class MemoryStore:
             producers=list(self.producers.values()),
         )
         return tables_with(rows, self.diagnoses)
+
+    def _fence(self, held: Epochs | None, partitions: Sequence[int]) -> None:
+        if held is None:
+            return
+        refuse_zombie(held, {partition: self.epochs.get(partition, 0) for partition in partitions})
+        self.epochs |= {partition: held.get(partition, 0) for partition in partitions}
 
     def _write(self, rows: Rows) -> Saved:
         new_steps = sum(row.key not in self.steps for row in rows.steps)

@@ -1,7 +1,8 @@
-"""What a worker knows of itself while it runs: lag for the metrics, readiness, and whether it is stuck.
+"""What a worker knows of itself while it runs: lag for the metrics, how near retention is, and whether it must end.
 
 A worker that has work, makes no progress and whose store answers is stuck for a reason that a fresh process does not have;
-it shows its stacks and ends. Silence alone is not stuck, and a store that is away is waited for.
+it shows its stacks and ends. So does one whose partitions were taken by another worker while Kafka says that they are its own.
+Silence alone is not stuck, and a store that is away is waited for.
 """
 
 import asyncio
@@ -11,28 +12,40 @@ import sys
 import time
 from typing import Any, Final
 
+from faust.types.tuples import TP
+
 from servicekit.logs import Log, error_class
 from stream_workers.app import assigned
-from stream_workers.batch import Topic
+from stream_workers.lease import Leases
 from stream_workers.metrics import Metrics
-from stream_workers.store import RunStore
+from stream_workers.stuck import StuckDetector
+from stream_workers.topic_retention import RetentionGuard
 
 EXIT_STUCK: Final = 71  # EX_OSERR
+EXIT_FENCED: Final = 76  # EX_PROTOCOL
 _EVERY_S: Final = 1.0
 _log = Log("worker.watch")
 
 
 class Watch:
-    """Looks once a second until cancelled."""
+    """Looks once a second until cancelled. `fenced_max_s`: how long a rebalance may take that a refused worker waits for."""
 
-    def __init__(self, app: Any, store: RunStore, topic: Topic, metrics: Metrics, *, stuck_after_s: float) -> None:  # noqa: ANN401 - faust.App
+    def __init__(
+        self,
+        app: Any,  # noqa: ANN401 - faust.App
+        metrics: Metrics,
+        *,
+        stuck: StuckDetector,
+        leases: Leases,
+        retention: RetentionGuard,
+        fenced_max_s: float,
+    ) -> None:
         self._app = app
-        self._store = store
-        self._topic = topic
         self._metrics = metrics
-        self._stuck_after_s = stuck_after_s
-        self._positions: dict[int, int | None] = {}
-        self._moved_at = time.monotonic()
+        self._stuck = stuck
+        self._leases = leases
+        self._retention = retention
+        self._fenced_max_s = fenced_max_s
 
     async def run(self) -> None:
         """Never returns; an error of its own is logged and the next look is tried."""
@@ -44,28 +57,39 @@ class Watch:
                 _log.warning("watch_failed", error_class=error_class(error))
 
     async def _look(self) -> None:
-        consumer, lag = self._app.consumer, 0
+        lag = 0
         positions: dict[int, int | None] = {}
+        waiting_since: dict[int, float | None] = {}
         self._metrics.lag_records.clear()
         self._metrics.lag_seconds.clear()
         for tp in assigned(self._app):
-            highwater, stored = consumer.highwater(tp), consumer.stored_offset(tp)
+            highwater, stored = self._app.consumer.highwater(tp), self._app.consumer.stored_offset(tp)
             positions[tp.partition] = stored
             if highwater is None or stored is None:
                 continue  # nothing was fetched yet
             behind = max(0, highwater - stored)
             lag += behind
-            oldest_s = consumer.oldest_s(tp)
-            self._metrics.lag_records.labels(tp.partition).set(behind)
-            self._metrics.lag_seconds.labels(tp.partition).set(max(0.0, time.time() - oldest_s) if oldest_s else 0.0)
-        await self._judge(lag, positions)
+            self._show(tp, behind)
+            if not behind:
+                waiting_since[tp.partition] = None
+            elif reached_s := self._app.consumer.reached_s(tp):
+                waiting_since[tp.partition] = reached_s
+        self._retention.look(waiting_since)
+        await self._judge(positions, lag)
 
-    async def _judge(self, lag: int, positions: dict[int, int | None]) -> None:
-        if positions != self._positions or not lag:
-            self._positions, self._moved_at = positions, time.monotonic()
-        if time.monotonic() - self._moved_at < self._stuck_after_s:
-            return
-        await self._store.frontiers(self._topic, [])  # raises while the store is away: then waiting is right
-        _log.error("stuck", lag_records=lag, stuck_after_s=self._stuck_after_s)
-        faulthandler.dump_traceback(file=sys.stderr)
-        os._exit(EXIT_STUCK)
+    def _show(self, tp: TP, behind: int) -> None:
+        oldest_s = self._app.consumer.oldest_s(tp)
+        self._metrics.lag_records.labels(tp.partition).set(behind)
+        self._metrics.lag_seconds.labels(tp.partition).set(max(0.0, time.time() - oldest_s) if oldest_s else 0.0)
+
+    async def _judge(self, positions: dict[int, int | None], lag: int) -> None:
+        fenced_s = self._leases.fenced_for_s()
+        if fenced_s > self._fenced_max_s:
+            _log.error("fenced_without_rebalance", fenced_s=round(fenced_s))
+            os._exit(EXIT_FENCED)
+        if fenced_s:
+            return  # what looks stuck is waiting for Kafka's word
+        if await self._stuck.is_stuck(positions, lag=lag):
+            _log.error("stuck", lag_records=lag)
+            faulthandler.dump_traceback(file=sys.stderr)
+            os._exit(EXIT_STUCK)

@@ -12,6 +12,7 @@ class Watermark:
     def __init__(self) -> None:
         self._open: deque[_Chunk] = deque()
         self._position: int | None = None
+        self._finished_s: float | None = None
 
     def delivered(self, last_offset: int, timestamp_s: float) -> None:
         """A chunk that ends with `last_offset` was handed over; its first record has this time. Offsets grow until `forget`."""
@@ -24,12 +25,13 @@ class Watermark:
                 chunk.finished = True
                 break
         while self._open and self._open[0].finished:
-            self._position = self._open.popleft().last_offset + 1
+            chunk = self._open.popleft()
+            self._position, self._finished_s = chunk.last_offset + 1, chunk.timestamp_s
 
     def forget(self) -> None:
         """The partition was taken away or is read anew from elsewhere: what is in flight no longer counts."""
         self._open.clear()
-        self._position = None
+        self._position = self._finished_s = None
 
     @property
     def position(self) -> int | None:
@@ -40,6 +42,11 @@ class Watermark:
     def oldest_s(self) -> float | None:
         """The time of the oldest record handed over and not finished."""
         return self._open[0].timestamp_s if self._open else None
+
+    @property
+    def reached_s(self) -> float | None:
+        """The time of the oldest record that is not finished; of one not handed over yet, about: the last finished chunk's."""
+        return self._finished_s if self.oldest_s is None else self.oldest_s
 
     @property
     def in_flight(self) -> int:

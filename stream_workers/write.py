@@ -1,7 +1,7 @@
 """Gets a list of received records into the store, whatever it takes: the same again, smaller pieces, or a dead letter.
 
-Raises HoleError (the caller reads anew) and PoisonBrakeError (the process ends); any other error is unexpected and ends
-the process too. Nothing here knows of Faust.
+Raises HoleError (the caller reads anew), FencedError (the caller gives up what others own now) and PoisonBrakeError (the
+process ends); any other error is unexpected and ends the process too. Nothing here knows of Faust.
 """
 
 import asyncio
@@ -13,7 +13,8 @@ from servicekit.logs import Log
 from stream_workers.batch import Batch, Received, Topic, make_batch
 from stream_workers.brake import PoisonBrake
 from stream_workers.decode import canonical_json, refuse
-from stream_workers.errors import PermanentStoreError, TransientStoreError
+from stream_workers.errors import FencedError, PermanentStoreError, TransientStoreError
+from stream_workers.lease import Leases
 from stream_workers.metrics import Metrics
 from stream_workers.store import RunStore, Saved
 
@@ -22,14 +23,24 @@ _log = Log("worker.write")
 
 
 class Writer:
-    """Writes for one topic. One call at a time."""
+    """Writes for one topic. One call at a time. Without `leases` nobody fences it: for a store that nobody else writes."""
 
-    def __init__(self, store: RunStore, topic: Topic, metrics: Metrics, *, retry_max_s: float, brake: PoisonBrake) -> None:
+    def __init__(
+        self,
+        store: RunStore,
+        topic: Topic,
+        metrics: Metrics,
+        *,
+        retry_max_s: float,
+        brake: PoisonBrake,
+        leases: Leases | None = None,
+    ) -> None:
         self._store = store
         self._topic = topic
         self._metrics = metrics
         self._retry_max_s = retry_max_s
         self._brake = brake
+        self._leases = leases
 
     async def write(self, received: Sequence[Received], *, batch: Batch | None = None) -> None:
         """Return once all of it is durable, as rows or as dead letters. Waits for ever while the store is away.
@@ -61,7 +72,7 @@ class Writer:
         while True:
             began = time.monotonic()
             try:
-                saved = await self._store.save(self._topic, batch)
+                saved = await self._fenced_save(batch)
             except TransientStoreError as error:
                 self._metrics.retries.labels(error.reason).inc()
                 _log.warning("store_away", reason=error.reason, retry_in_s=round(pause_s, 2))
@@ -70,6 +81,16 @@ class Writer:
             else:
                 self._metrics.transaction_seconds.observe(time.monotonic() - began)
                 return self._count(saved)
+
+    async def _fenced_save(self, batch: Batch) -> Saved:
+        if self._leases is None:
+            return await self._store.save(self._topic, batch)
+        epochs = await self._leases.epochs([coverage.partition for coverage in batch.coverage])
+        try:
+            return await self._store.save(self._topic, batch, epochs=epochs)
+        except FencedError as error:
+            self._leases.refused(error)
+            raise
 
     def _count(self, saved: Saved) -> Saved:
         self._metrics.steps_stored.inc(saved.new_steps)

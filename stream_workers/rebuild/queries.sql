@@ -46,7 +46,7 @@ FROM shadow.ingest_ledger WHERE topic_id = $1;
 
 -- name: other_topics
 -- Topics of which the store has rows, and that are no more.
-SELECT count(*) FROM live.ingest_ledger WHERE topic_id <> $1;
+SELECT count(*) FROM live.ingest_ledger WHERE topic_id <> $1 AND covered + lost <> '{}';
 
 -- name: take_over_other_topics
 -- Their offsets stay covered: nobody can read them again.
@@ -97,6 +97,13 @@ SELECT NOT EXISTS (
         WHERE theirs.topic_id = ours.topic_id AND theirs.partition = ours.partition
     ), ours.covered + ours.lost = '{}')
 );
+
+-- name: take_over_epochs
+-- Whoever owns a partition of the live store owns it in the shadow: what was fenced off stays so over the swap.
+INSERT INTO shadow.ingest_ledger AS ours (topic_id, partition, topic, covered, epoch, owner, taken_at, updated_at)
+SELECT topic_id, partition, topic, '{}', epoch, owner, taken_at, now() FROM live.ingest_ledger
+ON CONFLICT (topic_id, partition) DO UPDATE
+SET epoch = excluded.epoch, owner = excluded.owner, taken_at = excluded.taken_at;
 
 -- name: tables
 -- All tables of a schema that stand for themselves.

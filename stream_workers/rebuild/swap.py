@@ -46,6 +46,7 @@ async def _try(connection: asyncpg.Connection, plan: Plan) -> bool:
             await transaction.rollback()
             return False
         await connection.execute(f'LOCK TABLE "{plan.shadow}".ingest_ledger IN SHARE ROW EXCLUSIVE MODE')
+        await connection.execute(plan.query("take_over_epochs"))
         await _take_over_tables(connection, plan)
         await _rename(connection, plan)
     except BaseException:

@@ -6,7 +6,7 @@ SELECT partition, covered, lost FROM ingest_ledger WHERE topic_id = $1;
 
 -- name: other_topics
 -- Topics whose rows are in the store as well: nobody can fold what is gone.
-SELECT count(DISTINCT topic_id) FROM ingest_ledger WHERE topic_id <> $1;
+SELECT count(DISTINCT topic_id) FROM ingest_ledger WHERE topic_id <> $1 AND covered + lost <> '{}';
 
 -- name: letters
 -- Records that were buried and not dug out again: their rows are not in the store, and must not be.

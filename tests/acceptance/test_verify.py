@@ -50,6 +50,17 @@ def test_a_right_store_is_equal_in_any_memory(filled: Pipeline, tmp_path: Path) 
     assert 0 < sample["runs_compared"] < whole["runs_compared"] / 2
 
 
+def test_a_topic_of_which_nothing_was_stored_is_no_topic_that_is_gone(filled: Pipeline, tmp_path: Path) -> None:
+    """A worker takes a partition before it stores anything of it: such a row of the ledger says whose it is, and no more."""
+    filled.sql(
+        "INSERT INTO ingest_ledger (topic_id, partition, topic, covered, updated_at, epoch, owner) "
+        "VALUES (gen_random_uuid(), 0, 'other', '{}', now(), 1, 'w')"
+    )
+    code, report, shown = verify(filled, tmp_path)
+    assert (code, report["runs_out_of_reach"]) == (0, 0), shown
+    assert "topics that are no more" not in shown
+
+
 def test_what_workers_have_not_reached_is_lag_and_no_difference(filled: Pipeline, tmp_path: Path) -> None:
     """Records beyond the ledger are counted and left out."""
     traffic = Traffic(22)

@@ -121,11 +121,11 @@ def test_poison_is_buried_without_its_content(pipeline: Pipeline) -> None:
 
 
 def test_the_worker_waits_for_a_stopped_postgres(own_stack: Stack) -> None:
-    """Postgres is away for 20 s in mid-load: the same worker process waits, continues, and nothing is lost."""
+    """Postgres is away for 20 s in mid-load, twice what stuck is: the same process waits and continues, and nothing is lost."""
     pipeline = Pipeline(own_stack)
     try:
         records = _records(8, runs=800)
-        worker = pipeline.worker()
+        worker = pipeline.worker(AGENTTRACER_WORKER_STUCK_AFTER_S="10")
         pid = worker.pid
         pipeline.produce(records[: len(records) // 2])
         pipeline.wait_covered(1)

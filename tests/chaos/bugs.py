@@ -120,10 +120,10 @@ def commit_before_insert() -> None:
     """The ledger is committed first, the rows after it."""
     from stream_workers import postgres
 
-    async def save(self: Any, connection: Any, topic: Any, batch: Any) -> Any:
+    async def save(self: Any, connection: Any, topic: Any, batch: Any, epochs: Any) -> Any:
         await self._ensure_partitions(connection, batch.rows.steps)
         async with connection.transaction():
-            await postgres._lock_ledger(connection, topic, batch)
+            await postgres._lock_ledger(connection, topic, batch, epochs)
             for one in batch.letters:
                 place = (topic.id, one.partition, one.offset, topic.name)
                 await connection.execute(postgres.QUERIES["bury"], *place, one.reason, one.field, one.size_bytes, one.keyed_hash)
@@ -212,6 +212,27 @@ def rollup_keeps_the_old_row() -> None:
     from stream_workers.statements import QUERIES
 
     change(QUERIES, "write_runs", "FROM upserted WHERE existed", "FROM upserted WHERE existed AND false")
+
+
+@bug
+def zombies_not_refused() -> None:
+    """The ledger's epoch is not held against the writer's."""
+    from stream_workers import postgres
+
+    assert callable(postgres.refuse_zombie)
+    postgres.refuse_zombie = lambda held, found: None
+
+
+@bug
+def writer_hangs() -> None:
+    """A transaction is waited for that nobody began, while everything else goes on."""
+    from stream_workers.write import Writer
+
+    async def write(self: Any, received: Any, *, batch: Any = None) -> None:
+        await asyncio.Event().wait()
+
+    assert callable(Writer.write)
+    Writer.write = write  # type: ignore[method-assign]
 
 
 # -- query service --------------------------------------------------------------------------------------------------------

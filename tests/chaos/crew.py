@@ -17,7 +17,7 @@ from tests.support.pipeline import Pipeline
 from tests.support.stacks import until
 
 WORKERS_MAX = 4
-_METRICS = ("records_total", "rows_repeated_total")
+_METRICS = ("records_total", "rows_repeated_total", "zombie_writes_total")
 _FRONTIERS = "SELECT partition, (SELECT max(upper(part)) FROM unnest(covered) AS part) AS upto FROM ingest_ledger"
 _CUT = "SELECT count(pg_terminate_backend(pid)) AS n FROM pg_stat_activity WHERE application_name = 'agenttracer-worker'"
 _T = TypeVar("_T")

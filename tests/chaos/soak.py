@@ -133,7 +133,8 @@ class Round:
         seen = {
             "records_read_again": max(0, crew.total("records_total") - self._records),
             "rows_repeated": crew.total("rows_repeated_total"),
-            "zombies": self._injector.zombies,
+            "zombies": self._injector.zombies,  # woke up after others had gone on with their partitions
+            "late_writes_refused": crew.total("zombie_writes_total"),  # of those who had a transaction to go on with
         }
         return {
             "seed": self._plan.seed,

@@ -19,6 +19,8 @@ from tests.chaos.settle import wait_settled
 from tests.chaos.store_lock import TableLock
 from tests.support.pipeline import PARTITIONS, Pipeline
 from tests.support.stacks import Stack, free_port, until
+from tests.support.traffic import Traffic
+from tests.support.zombie import late_write
 
 EVENTS = 3_000
 SEED = 17
@@ -105,8 +107,8 @@ def trial(prepared: Prepared) -> Iterator[Callable[[str], Trial]]:
 
 
 def held_up(one: Trial) -> None:
-    """The store is not written for some seconds, while the worker reads on."""
-    with one.lock("ingest_ledger") as lock:
+    """The store is not written for some seconds, while the worker reads on. It has its epochs by then."""
+    with one.lock("runs") as lock:
         one.worker.start()
         lock.wait_for_waiting()
         looks = one.watch.looks
@@ -174,6 +176,19 @@ def test_the_checker_finds_nothing_in_a_healthy_worker(trial: Callable[[str], Tr
     assert invariants.broken(invariants.check_topic(prepared.history, prepared.topic)) == {}
     assert _tenants(prepared, one.database, bug="none") == {}
     assert _tenants(prepared, one.database, bug="tenant_filter_removed").keys() == {"tenants"}
+
+
+@pytest.mark.parametrize(("bug", "refused"), [("none", True), ("zombies_not_refused", False)])
+def test_a_zombie_that_is_not_refused_is_found(pipeline: Pipeline, bug: str, *, refused: bool) -> None:
+    """Nothing is wrong in the store then, since the keys refuse its rows as well: what the worker counts tells it."""
+    traffic = Traffic(SEED)
+    records = traffic.records(traffic.runs(100))
+    zombie, successor = (
+        fleet.planted(fleet.worker(pipeline, number, database=pipeline.database, group=pipeline.name), bug) for number in (1, 2)
+    )
+    found = late_write(pipeline, zombie, successor, records)
+    assert (found.refused > 0, found.repeated > 0) == (refused, not refused)
+    pipeline.assert_store_is_fold()
 
 
 def _wait_read(worker: Service, records: int) -> None:

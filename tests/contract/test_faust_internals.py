@@ -4,7 +4,7 @@ import inspect
 
 import pytest
 from faust.tables.recovery import Recovery
-from faust.transport.consumer import Consumer
+from faust.transport.consumer import Consumer, ThreadDelegateConsumer
 from faust.transport.drivers import aiokafka as driver
 
 from stream_workers.delivery import ChunkConsumer, PatientConsumerThread
@@ -19,6 +19,7 @@ _OVERRIDDEN = (
     "perform_seek",
     "_getmany",
     "on_partitions_revoked",
+    "on_partitions_assigned",
 )
 
 
@@ -46,6 +47,8 @@ def test_the_thread_commits_through_the_method_that_we_override() -> None:
         (Consumer.wait_empty, ("self._unacked_messages",)),
         (Consumer._clean_unacked_messages, ("message.acked",)),
         (Recovery._resume_streams, ("consumer.perform_seek()",)),
+        (ThreadDelegateConsumer.threadsafe_partitions_assigned, ("self.on_partitions_assigned,",)),
+        (ThreadDelegateConsumer.threadsafe_partitions_revoked, ("self.on_partitions_revoked,",)),
     ],
 )
 def test_what_calls_us_still_does(function: object, lines: tuple[str, ...]) -> None:

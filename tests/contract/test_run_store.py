@@ -12,7 +12,7 @@ from ddl.migrate import SCHEMA
 from stream_workers.batch import Batch, DeadLetter, Received, Topic, make_batch
 from stream_workers.core.fold import Tables, fold
 from stream_workers.decode import canonical_json
-from stream_workers.errors import HoleError, PermanentStoreError, TransientStoreError
+from stream_workers.errors import FencedError, HoleError, PermanentStoreError, TransientStoreError
 from stream_workers.postgres import PostgresStore
 from stream_workers.store import RunStore
 from stream_workers.stored import differences, stored_tables
@@ -135,6 +135,109 @@ def test_offsets_above_the_frontier_are_a_hole(subject: Subject) -> None:
         assert differences(fold(records, canonical_json), await subject.tables()) == []
 
     _run(subject, work)
+
+
+def test_who_took_a_partition_last_may_write_it_and_nobody_before(subject: Subject) -> None:
+    """An earlier owner's write is refused whole, its named losses too; the last owner's goes through, again and again."""
+    traffic = Traffic(6)
+    records = traffic.records(traffic.runs(4))
+    mine, other = _batch(records[:2], partition=1), _batch(records[2:4], partition=2)
+    both = make_batch(
+        [Received(part, offset, 100, None, one, None) for part in (1, 2) for offset, one in enumerate(records[:2])],
+        canonical_json,
+    )
+
+    async def work() -> None:
+        first = await subject.store.take(TOPIC, [1, 2], owner="first")
+        second = await subject.store.take(TOPIC, [1], owner="second")
+        assert {part: one.frontier for part, one in first.items()} == {1: 0, 2: 0}
+        assert second[1].epoch > first[1].epoch
+        old, new = {part: one.epoch for part, one in first.items()}, {1: second[1].epoch}
+        for late in (mine, both):
+            with pytest.raises(FencedError) as told:
+                await subject.store.save(TOPIC, late, epochs=old)
+            assert told.value.partitions == {1}
+        with pytest.raises(FencedError):
+            await subject.store.save(TOPIC, mine, epochs={})
+        with pytest.raises(FencedError):
+            await subject.store.record_lost(TOPIC, 1, start=0, end=9, epoch=old[1])
+        assert await subject.store.frontiers(TOPIC, [1, 2]) == {1: 0, 2: 0}
+        assert not (await subject.tables()).runs
+        await subject.store.save(TOPIC, other, epochs=old)
+        await subject.store.save(TOPIC, mine, epochs=new)
+        await subject.store.save(TOPIC, mine, epochs=new)
+        await subject.store.record_lost(TOPIC, 1, start=2, end=5, epoch=new[1])
+        assert await subject.store.frontiers(TOPIC, [1, 2]) == {1: 5, 2: 2}
+        third = await subject.store.take(TOPIC, [1], owner="third")
+        assert third[1].frontier == 5
+        assert third[1].epoch > second[1].epoch
+
+    _run(subject, work)
+
+
+def test_a_store_that_was_set_back_takes_the_owners_word(subject: Subject) -> None:
+    """Of two workers that are both ahead of the ledger's epochs the older one is refused once the newer one has written."""
+    traffic = Traffic(7)
+    batch = _batch(traffic.records(traffic.runs(2)))
+
+    async def work() -> None:
+        await subject.store.save(TOPIC, batch, epochs={0: 4})
+        await subject.store.save(TOPIC, batch, epochs={0: 5})
+        with pytest.raises(FencedError):
+            await subject.store.save(TOPIC, batch, epochs={0: 4})
+        await subject.store.save(TOPIC, batch)
+        assert (await subject.store.take(TOPIC, [0], owner="next"))[0].epoch == 6
+
+    _run(subject, work)
+
+
+def test_a_fence_costs_no_statement(migrated_dsn: dict[str, str]) -> None:
+    """A write with an epoch sends what a write without one does, and taking partitions is one question, as reading them is."""
+    traffic = Traffic(9)
+    batch = _batch(traffic.records(traffic.runs(3)))
+    sent: list[str] = []
+
+    async def work() -> None:
+        store = PostgresStore(migrated_dsn["worker"], transaction_timeout_s=30)
+        await store.save(TOPIC, batch)
+        assert store._connection is not None
+        store._connection.add_query_logger(lambda query: sent.append(query.query))
+        counts = []
+        for question in (
+            store.save(TOPIC, batch),
+            store.save(TOPIC, batch, epochs={0: 1}),
+            store.frontiers(TOPIC, list(range(6))),
+            store.take(TOPIC, list(range(6)), owner="w"),
+        ):
+            sent.clear()
+            await question
+            counts.append(len(sent))
+        assert counts[0] == counts[1] > 5
+        assert counts[2:] == [1, 1]
+        await store.close()
+
+    asyncio.run(work())
+
+
+def test_the_ledger_names_each_partitions_owner(migrated_dsn: dict[str, str]) -> None:
+    """Who has it and since when, for whoever looks; a refused write changes neither."""
+    traffic = Traffic(8)
+    batch = _batch(traffic.records(traffic.runs(1)))
+
+    async def work() -> None:
+        store = PostgresStore(migrated_dsn["worker"], transaction_timeout_s=30)
+        await store.take(TOPIC, [0], owner="one")
+        held = await store.take(TOPIC, [0], owner="two")
+        with pytest.raises(FencedError):
+            await store.save(TOPIC, batch, epochs={0: held[0].epoch - 1})
+        await store.save(TOPIC, batch, epochs={0: held[0].epoch})
+        await store.close()
+        connection = await asyncpg.connect(migrated_dsn["owner"], server_settings={"search_path": SCHEMA})
+        row = await connection.fetchrow("SELECT epoch, owner, taken_at <= now() AS dated FROM ingest_ledger")
+        await connection.close()
+        assert tuple(row) == (2, "two", True)
+
+    asyncio.run(work())
 
 
 def test_dead_letters_cover_their_offsets(subject: Subject) -> None:

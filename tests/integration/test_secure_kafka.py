@@ -62,9 +62,14 @@ def test_event_to_row(kafka: SecureKafka, tmp_path: Path, migrated_dsn: dict[str
             service.wait_ready()
         assert httpx.post(f"{gateway.url}/v1/events", json=BATCH).status_code == 202
         until(lambda: asyncio.run(_runs(migrated_dsn["owner"])) == 1, timeout_s=DEADLINE_S, what="the run is stored")
+        until(lambda: "topic_retention_seconds 604800.0" in _metrics(worker), timeout_s=DEADLINE_S, what="the retention is known")
     finally:
         for service in (gateway, worker):
             service.terminate()
+
+
+def _metrics(service: services.Service) -> str:
+    return httpx.get(f"{service.url}/metrics", timeout=DEADLINE_S).text
 
 
 async def _runs(dsn: str) -> int:

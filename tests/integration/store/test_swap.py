@@ -6,11 +6,16 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
+import pytest
 
 from ddl.migrate import SCHEMA, migrate
-from stream_workers.batch import Topic
+from stream_workers.batch import Received, Topic, make_batch
+from stream_workers.decode import canonical_json
+from stream_workers.errors import FencedError
+from stream_workers.postgres import PostgresStore
 from stream_workers.rebuild.plan import FROM_TOPIC, OWN, SUMS, Plan
 from stream_workers.rebuild.swap import swap
+from tests.support.traffic import Traffic
 
 TOPIC = Topic("t", uuid.UUID(int=9))
 _OPERATORS_TABLES = """
@@ -48,6 +53,30 @@ def test_what_operators_wrote_is_taken_over(migrated_dsn: dict[str, str]) -> Non
         return sorted((tuple(row) for row in rows), key=repr)
 
     assert _with_shadow(migrated_dsn, work) == [(1, "front", None), (2, "back", "ab"), (3, "new", None)]
+
+
+def test_who_owns_a_partition_owns_it_after_the_swap(migrated_dsn: dict[str, str]) -> None:
+    """A worker that was fenced off from the live store is fenced off from the new one; the owner goes on without a pause."""
+    traffic = Traffic(9)
+    received = [Received(0, at, 100, None, record, None) for at, record in enumerate(traffic.records(traffic.runs(2)))]
+    batch = make_batch(received, canonical_json)
+
+    async def work(connection: asyncpg.Connection, plan: Plan) -> None:
+        zombie, owner = (PostgresStore(migrated_dsn["worker"], transaction_timeout_s=30) for _ in range(2))
+        shadow = PostgresStore(migrated_dsn["worker"], transaction_timeout_s=30, schema=plan.shadow)
+        late = await zombie.take(TOPIC, [0, 1], owner="zombie")
+        held = await owner.take(TOPIC, [0, 1], owner="owner")
+        await shadow.save(TOPIC, batch)  # a rebuild's own writes need no epoch
+        assert await swap(connection, plan) is not None
+        with pytest.raises(FencedError):
+            await zombie.save(TOPIC, batch, epochs={0: late[0].epoch})
+        await owner.save(TOPIC, batch, epochs={0: held[0].epoch})
+        rows = await connection.fetch(f"SELECT partition, epoch, owner FROM {plan.live}.ingest_ledger ORDER BY partition")
+        assert [tuple(row) for row in rows] == [(0, 2, "owner"), (1, 2, "owner")]
+        for store in (zombie, owner, shadow):
+            await store.close()
+
+    _with_shadow(migrated_dsn, work)
 
 
 def test_a_shadow_that_lags_is_never_swapped_in(migrated_dsn: dict[str, str], monkeypatch: Any) -> None:

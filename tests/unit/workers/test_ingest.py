@@ -13,8 +13,9 @@ from stream_workers.brake import PoisonBrake
 from stream_workers.decode import Reader
 from stream_workers.delivery import Fetched
 from stream_workers.ingest import Ingest
+from stream_workers.lease import Leases
 from stream_workers.metrics import Metrics
-from stream_workers.store import Saved
+from stream_workers.store import Epochs, Saved
 from stream_workers.testing import MemoryStore
 from stream_workers.write import Writer
 from tests.support.traffic import Traffic
@@ -32,11 +33,11 @@ class GatedStore(MemoryStore):
         self.begun = asyncio.Event()
         self.permits = asyncio.Semaphore(0)
 
-    async def save(self, topic: Topic, batch: Batch) -> Saved:
+    async def save(self, topic: Topic, batch: Batch, *, epochs: Epochs | None = None) -> Saved:
         self.begun.set()
         await self.permits.acquire()
         self.saved.append(list(batch.coverage))
-        return await super().save(topic, batch)
+        return await super().save(topic, batch, epochs=epochs)
 
 
 class Finished:
@@ -55,17 +56,19 @@ class Finished:
         raise AssertionError("nothing is read anew here")
 
 
-def chunk(offset: int) -> Any:
-    """A chunk of one record of partition 0."""
+def chunk(offset: int, *, partition: int = 0) -> Any:
+    """A chunk of one record."""
     traffic = Traffic(offset)
     (record,) = traffic.records([list(traffic.run(steps=1))[:1]])
     raw = SimpleNamespace(offset=offset, value=codec.encode_record(record))
-    return SimpleNamespace(tp=TP("events", 0), value=Fetched(0, offset, offset + 1, [raw]))
+    return SimpleNamespace(tp=TP("events", partition), value=Fetched(partition, offset, offset + 1, [raw]))
 
 
-def pipeline(store: MemoryStore, delivery: Finished, *, max_wait_s: float, max_rows: int = 1000) -> Ingest:
+def pipeline(
+    store: MemoryStore, delivery: Finished, *, max_wait_s: float, max_rows: int = 1000, leases: Leases | None = None
+) -> Ingest:
     metrics, brake = Metrics(), PoisonBrake(max_share=0.5, max_in_a_row=10)
-    writer = Writer(store, TOPIC, metrics, retry_max_s=1, brake=brake)
+    writer = Writer(store, TOPIC, metrics, retry_max_s=1, brake=brake, leases=leases)
     found = Ingest(
         writer,
         Reader(None),
@@ -149,5 +152,44 @@ def test_a_full_batch_does_not_wait_for_its_time() -> None:
 
         await running(ingest, five())
         assert store.saved == [[Coverage(0, 0, 1)], [Coverage(0, 1, 3)], [Coverage(0, 3, 5)]]
+
+    asyncio.run(work())
+
+
+class GivenUp(Finished):
+    """Knows also which chunks were dropped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dropped: list[Any] = []
+
+    def drop(self, message: Any) -> None:
+        self.dropped.append(message)
+
+
+def test_what_another_worker_owns_now_is_given_up_and_the_rest_is_written() -> None:
+    """Two partitions in one batch, one of them taken since: its chunk is dropped and never finished, the other one is stored."""
+
+    async def work() -> None:
+        store, delivery = GatedStore(), GivenUp()
+        store.permits.release(), store.permits.release()
+        leases = Leases(store, TOPIC, Metrics(), owner="zombie")
+        leases.assigned([0, 1])
+        await leases.frontiers([0, 1])
+        await store.take(TOPIC, [1], owner="other")
+        ingest = pipeline(store, delivery, max_wait_s=HOUR_S, max_rows=2, leases=leases)
+        ingest._idle = False  # so that both come into one batch
+
+        async def two() -> None:
+            lost, kept = chunk(0, partition=1), chunk(0, partition=0)
+            await ingest.put(lost)
+            await ingest.put(kept)
+            assert await delivery.chunks.get() is kept
+            assert delivery.dropped == [lost]
+
+        await running(ingest, two())
+        assert store.saved == [[Coverage(0, 0, 1), Coverage(1, 0, 1)], [Coverage(0, 0, 1)]]
+        assert (await store.frontiers(TOPIC, [0, 1]), delivery.chunks.qsize()) == ({0: 1, 1: 0}, 0)
+        assert leases.fenced_for_s() > 0
 
     asyncio.run(work())

@@ -7,7 +7,9 @@ import pytest
 from faust.types.tuples import TP
 
 from stream_workers.batch import Topic
+from stream_workers.lease import Leases
 from stream_workers.ledger import Beginning, Ledger, begin
+from stream_workers.metrics import Metrics
 from stream_workers.testing import MemoryStore
 
 _TOPIC = Topic("t", uuid.UUID(int=1))
@@ -48,7 +50,8 @@ def _ledger(*, earliest: int, clock: _Clock) -> tuple[Ledger, MemoryStore]:
         return {tp: earliest}
 
     store = MemoryStore()
-    return Ledger(store, _TOPIC, earliest=log_begins, clock_s=clock), store
+    leases = Leases(store, _TOPIC, Metrics(), owner="w")
+    return Ledger(store, _TOPIC, leases, earliest=log_begins, clock_s=clock), store
 
 
 def test_a_hole_is_read_anew_and_never_given_up_early() -> None:

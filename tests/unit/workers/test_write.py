@@ -12,7 +12,7 @@ from stream_workers.core.fold import fold
 from stream_workers.decode import canonical_json
 from stream_workers.errors import HoleError, PermanentStoreError, TransientStoreError
 from stream_workers.metrics import Metrics
-from stream_workers.store import Saved
+from stream_workers.store import Epochs, Saved
 from stream_workers.testing import MemoryStore
 from stream_workers.write import Writer
 from tests.support.traffic import Traffic
@@ -49,10 +49,10 @@ class _Refusing(MemoryStore):
         super().__init__()
         self._refused = run_id
 
-    async def save(self, topic: Topic, batch: Batch) -> Saved:
+    async def save(self, topic: Topic, batch: Batch, *, epochs: Epochs | None = None) -> Saved:
         if any(state.run_id == self._refused for state in batch.rows.runs):
             raise PermanentStoreError("22P05")
-        return await super().save(topic, batch)
+        return await super().save(topic, batch, epochs=epochs)
 
 
 def test_one_refused_record_is_found_and_buried_alone() -> None:
