@@ -46,7 +46,7 @@ def test_a_deleted_run_stays_away_from_worker_replay_and_rebuild(migrated_dsn: d
         worker = PostgresStore(migrated_dsn["worker"], transaction_timeout_s=30)
         await worker.save(TOPIC, _batch(records))
         await migrate(migrated_dsn["owner"], schema=f"{SCHEMA}_shadow")
-        assert await remove_run(migrated_dsn["owner"], "default", gone) > 0
+        assert (await remove_run(migrated_dsn["owner"], "default", gone)).rows > 0
         wanted = fold(records, canonical_json, deletions)
         assert all(state.run_id != gone for state, *_ in wanted.runs.values())
         assert differences(wanted, await _tables(migrated_dsn["owner"])) == []
@@ -56,7 +56,7 @@ def test_a_deleted_run_stays_away_from_worker_replay_and_rebuild(migrated_dsn: d
         await shadow.save(TOPIC, _batch(records))
         found = await _tables(migrated_dsn["owner"], f"{SCHEMA}_shadow")
         assert found.runs == wanted.runs
-        assert await remove_run(migrated_dsn["owner"], "default", gone) == 0
+        assert (await remove_run(migrated_dsn["owner"], "default", gone)).rows == 0
         await worker.close()
         await shadow.close()
 
@@ -90,15 +90,15 @@ def test_retention_removes_whole_runs_and_empty_days_and_nothing_younger(migrate
         worker = PostgresStore(migrated_dsn["worker"], transaction_timeout_s=30)
         await worker.save(TOPIC, _batch([*late, *fresh]))
         before = await _tables(migrated_dsn["owner"])
-        assert await apply_retention(migrated_dsn["owner"], report=str) == 0
+        assert (await apply_retention(migrated_dsn["owner"], report=str)).runs.total() == 0
         assert differences(before, await _tables(migrated_dsn["owner"])) == []
         await set_retention(migrated_dsn["owner"], "default", 7)
         said: list[str] = []
-        assert await apply_retention(migrated_dsn["owner"], report=said.append) == 15
+        assert (await apply_retention(migrated_dsn["owner"], report=said.append)).runs.total() == 15
         assert any(line.startswith("dropped steps_") for line in said)
         await worker.save(TOPIC, _batch([*late, *fresh]))
         assert differences(fold(fresh, canonical_json), await _tables(migrated_dsn["owner"])) == []
-        assert await apply_retention(migrated_dsn["owner"], report=str) == 0
+        assert (await apply_retention(migrated_dsn["owner"], report=str)).runs.total() == 0
         await worker.close()
 
     asyncio.run(work())
