@@ -47,7 +47,7 @@ async def set_retention(dsn: str, project: str, days_kept: int | None, *, schema
 async def apply_retention(dsn: str, *, report: Callable[[str], None], schema: str = SCHEMA) -> Applied:
     """Remove what is over. Idempotent, safe beside workers, readers, rebuilds and itself. Raises asyncpg's errors.
 
-    A run goes when its day can go as a whole, at the latest in the second call of a daily timer after its time is over.
+    A run goes when its day can go as a whole; where others keep the day, a day later than it could have.
     """
     applied = Applied()
     async with session(dsn, schema) as connection:

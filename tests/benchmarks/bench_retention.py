@@ -27,7 +27,7 @@ from tests.support.traffic import Traffic
 
 OUTPUT = Path(__file__).parents[2] / "build" / "bench-retention.json"
 TOPIC = Topic("t", uuid.UUID(int=6))
-BATCH = 4_000
+BATCH = 400
 STEPS = (10, 100)
 
 

@@ -39,6 +39,8 @@ CREATE FUNCTION count_one() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
 BEGIN INSERT INTO agenttracer.one_by_one VALUES (OLD.started_at); RETURN NULL; END $$;
 CREATE TRIGGER count_one AFTER DELETE ON steps FOR EACH ROW EXECUTE FUNCTION count_one();
 """
+_WAITING = """SELECT FROM pg_locks JOIN pg_class ON pg_class.oid = relation
+WHERE relname = 'ingest_ledger' AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
 
 
 def midday(days_ago: int) -> int:
@@ -327,6 +329,52 @@ def test_workers_that_write_into_the_day_meanwhile_leave_no_row(run: Callable[[W
         assert await subject.wrong(records) == []
         assert table_of(midday(10)) not in await subject.partitions()
         assert {key[0] for key in (await subject.tables()).runs} == {"shop"}
+
+    run(work)
+
+
+def test_what_comes_between_the_look_and_the_lock_is_seen(run: Callable[[Work], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another project's run on the day, written before the writers are stopped: the day stays, and that run whole."""
+    records, more = traffic_of(25, "shop", 10), traffic_of(26, "bank", 10)
+
+    async def work(subject: Subject) -> None:
+        async def written_to_and_asked_for(connection: asyncpg.Connection, lock: str) -> None:
+            await subject.save([*records, *more])
+            await asked_for(connection, lock)
+
+        asked_for = day.ask_for
+        await subject.save(records)
+        await subject.keep(shop=5)
+        monkeypatch.setattr(day, "ask_for", written_to_and_asked_for)
+        assert (await subject.apply()).dropped == []
+        assert table_of(midday(10)) in await subject.partitions()
+        assert differences(fold(more, canonical_json), await subject.tables()) == []
+
+    run(work)
+
+
+def test_a_worker_waits_while_a_day_ends(run: Callable[[Work], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes with late events of what goes and a new run of the day: stopped at the ledger, it then leaves out the first."""
+    records, more = traffic_of(27, "shop", 10), traffic_of(28, "bank", 10)
+
+    async def work(subject: Subject) -> None:
+        async def wait_for_a_writer(connection: asyncpg.Connection, **rest: Any) -> int:
+            if not writing:
+                writing.append(asyncio.create_task(subject.save([*records, *more])))
+                deadline = time.monotonic() + 20
+                while not await subject.sql(_WAITING):
+                    assert time.monotonic() < deadline, "nobody waits"
+                    await asyncio.sleep(0.02)
+            return await taken_out(connection, **rest)
+
+        writing: list[asyncio.Task[int]] = []
+        taken_out = day.take_out
+        await subject.save(records)
+        await subject.keep(shop=5)
+        monkeypatch.setattr(day, "take_out", wait_for_a_writer)
+        assert (await subject.apply()).dropped == [table_of(midday(10))]
+        assert await writing[0] > 0
+        assert differences(fold(more, canonical_json), await subject.tables()) == []
 
     run(work)
 
