@@ -4,8 +4,10 @@ import asyncio
 import time
 import uuid
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import asyncpg
+import pytest
 
 from agenttracer.wire.envelope import Record
 from ddl.migrate import SCHEMA, migrate
@@ -13,10 +15,14 @@ from stream_workers.batch import Batch, Received, Topic, make_batch
 from stream_workers.core.deletions import Deletions
 from stream_workers.core.fold import Tables, fold
 from stream_workers.decode import canonical_json
-from stream_workers.deletion import apply_retention, remove_project, remove_run, set_retention
+from stream_workers.deletion import apply_retention, remove_project, remove_run, session, set_retention
+from stream_workers.errors import HeldStoreError
 from stream_workers.postgres import PostgresStore
 from stream_workers.rebuild.bulk import BulkStore
+from stream_workers.rebuild.plan import Plan
+from stream_workers.rebuild.shadow import finish, prepare
 from stream_workers.stored import differences, stored_tables
+from stream_workers.topic_log import Reach
 from tests.support.traffic import Traffic
 
 TOPIC = Topic("t", uuid.UUID(int=3))
@@ -102,6 +108,46 @@ def test_retention_removes_whole_runs_and_empty_days_and_nothing_younger(migrate
         await worker.close()
 
     asyncio.run(work())
+
+
+def test_nothing_is_deleted_while_old_runs_are_taken_over(migrated_dsn: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the shadow copies of the live store cannot come back in it: whoever deletes is told to wait, and workers write on."""
+    monkeypatch.setattr(session, "LOCK_TIMEOUT_MS", 200)
+    monkeypatch.setattr(session, "_TRIES", 2)
+    traffic = Traffic(85)
+    records = traffic.records(traffic.runs(10))
+    gone = records[0].events[0].run_id
+    owner, plan = migrated_dsn["owner"], Plan(migrated_dsn["owner"], "nowhere:1", TOPIC)
+    told: list[bool] = []
+
+    async def meanwhile() -> None:
+        worker = PostgresStore(migrated_dsn["worker"], transaction_timeout_s=30)
+        with pytest.raises(HeldStoreError):
+            await remove_run(owner, "default", gone)
+        told.append((await worker.save(TOPIC, _batch(records))).deleted == 0)
+        await worker.close()
+
+    def in_between(_: str) -> None:
+        with ThreadPoolExecutor() as pool:
+            pool.submit(asyncio.run, meanwhile()).result()
+
+    async def work() -> None:
+        worker = PostgresStore(migrated_dsn["worker"], transaction_timeout_s=30)
+        await worker.save(TOPIC, _batch(records))
+        await worker.close()
+        rebuilder = await asyncpg.connect(owner, server_settings={"timezone": "UTC"})
+        await prepare(rebuilder, plan, {0: Reach(len(records), len(records))})
+        await finish(rebuilder, plan, horizon_us=(time.time_ns() // 1000) + 365 * DAY_US, report=in_between)
+        await rebuilder.close()
+        assert differences(await _tables(owner), await _tables(owner, plan.shadow)) == []
+        assert (await remove_run(owner, "default", gone)).rows > 0
+        wanted = fold(records, canonical_json, Deletions.of([("default", gone)]))
+        for schema in (plan.live, plan.shadow):
+            assert differences(wanted, await _tables(owner, schema)) == []
+
+    asyncio.run(work())
+    assert told
+    assert all(told)
 
 
 def _fields(record: Record) -> dict[str, object]:
