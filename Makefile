@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: rebuild-drill data-dictionary fuzz help bench-sdk setup demo up down status test check format schema settings-page bench-worker bench-gateway bench-slow-clients soak lock clean
+.PHONY: rebuild-drill data-dictionary fuzz help bench-sdk setup demo up down status test check format schema settings-page bench-worker bench-gateway bench-slow-clients bench-retention soak lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -63,6 +63,9 @@ bench-sdk: $(STAMP) ## measure the SDK in the agent's process, beside OpenTeleme
 
 bench-slow-clients: $(STAMP) ## good traffic beside a thousand slow connections (build/bench-slow-clients.json; two minutes)
 	@$(BIN)/python -m tests.benchmarks.bench_slow_clients
+
+bench-retention: $(STAMP) ## expiring a day as a whole beside row by row, in tuples and WAL (build/bench-retention.json; some minutes)
+	@$(BIN)/python -m tests.benchmarks.bench_retention
 
 data-dictionary: $(STAMP) ## write docs/data-dictionary.md anew from the contract
 	@$(BIN)/python -m deploy.data_dictionary

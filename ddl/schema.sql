@@ -387,6 +387,8 @@ CREATE INDEX failures_by_time ON agenttracer.failures USING btree (project, occu
 
 CREATE INDEX runs_by_shape ON agenttracer.runs USING btree (project, shape, started_at DESC);
 
+CREATE INDEX runs_by_span ON agenttracer.runs USING brin (first_event_at, last_event_at);
+
 CREATE INDEX runs_newest ON agenttracer.runs USING btree (project, started_at DESC, run_id DESC);
 
 CREATE INDEX runs_newest_of_agent ON agenttracer.runs USING btree (project, agent, started_at DESC, run_id DESC);

@@ -17,6 +17,10 @@ from servicekit.sql import load
 
 _STATEMENTS: Final = load(Path(__file__).with_name("keys.sql"))
 _CONNECT_TIMEOUT_S: Final = 10.0
+_DELETED: Final = (
+    "project {} was deleted for good, and whatever comes of it is left out; take another name "
+    "(for the local stack's own project, another --state-dir)"
+)
 _Answer = TypeVar("_Answer")
 
 
@@ -63,11 +67,13 @@ class ApiKeys:
         self._dsn = owner_dsn
 
     def create(self, purpose: Purpose, *, pepper: Pepper, expires_in_days: int | None = None) -> NewKey:
-        """Make a key. Refused when two for the same purpose are alive."""
+        """Make a key. Refused when two for the same purpose are alive, and for a project that was deleted."""
 
         async def work(connection: asyncpg.Connection) -> NewKey:
             alike = (purpose.project, purpose.sorted_scopes, purpose.name, pepper.id)
             await connection.fetch(_STATEMENTS["one_maker"], purpose.project)
+            if await connection.fetchval(_STATEMENTS["is_deleted"], purpose.project):
+                raise KeysError(_DELETED.format(purpose.project))
             _refuse_third(purpose, await connection.fetch(_STATEMENTS["live_alike"], *alike))
             made = new_key(pepper)
             lifetime = None if expires_in_days is None else timedelta(days=expires_in_days)

@@ -4,6 +4,10 @@
 -- Two makers at once could each find room for one more key.
 SELECT pg_advisory_xact_lock(hashtextextended('agenttracer api key ' || $1::text, 0));
 
+-- name: is_deleted
+-- Whether a project was deleted: workers leave out whatever still comes of it, so a key would only make losses.
+SELECT EXISTS (SELECT FROM deletions WHERE project = $1 AND run_id IS NULL);
+
 -- name: live_alike
 -- The live keys for the same purpose, oldest first. A key under another pepper serves nobody any more.
 SELECT key_id, created_at, last_used_at

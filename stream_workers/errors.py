@@ -7,6 +7,7 @@ WorkerError
 ├── HoleError             offsets are missing before these: read the partition anew from the ledger's frontier
 ├── LogOvertakenError     the topic's retention deleted what was about to be read: begin again where the log begins now
 ├── RebuildError          a rebuild cannot go on: the message says what to do
+├── HeldStoreError        nothing was deleted, somebody's transaction holds the tables: try again
 └── PoisonBrakeError      too many records cannot be stored: stop, somebody must look
 """
 
@@ -58,6 +59,15 @@ class LogOvertakenError(WorkerError):
 
 class RebuildError(WorkerError):
     """A rebuild cannot go on; the live store is as it was."""
+
+
+class HeldStoreError(WorkerError):
+    """Somebody's transaction holds the tables for long."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "nothing was deleted: another transaction holds the tables, maybe a rebuild that is finishing; try again"
+        )
 
 
 class PoisonBrakeError(WorkerError):

@@ -1,14 +1,16 @@
 """A `RunStore` in memory with the promises of the real one, for tests of ours and of others.
 
-It keeps rows as `core.fold` has them and diagnoses as the real one does: of new runs from their batch, of known ones only when
-something came that their diagnosis rests on.
+It keeps rows as `core.fold` has them, leaves out what was deleted, and diagnoses as the real one does: of new runs from their
+batch, of known ones only when something came that their diagnosis rests on.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from stream_workers.batch import Batch, DeadLetter, Topic
 from stream_workers.core.account import ProducerRow, merged
 from stream_workers.core.assemble import Rows
+from stream_workers.core.deletions import Deletions
 from stream_workers.core.diagnosis import HEALTHY, Diagnosis, Known, RunKey, diagnose, diagnoses, grouped
 from stream_workers.core.fold import Tables, tables_with
 from stream_workers.core.rows import FailureRow, LossRow, StepRow, prefer
@@ -30,6 +32,7 @@ class MemoryStore:
         self.producers: dict[tuple[str, str, str], ProducerRow] = {}
         self.diagnoses: dict[RunKey, Diagnosis] = {}
         self.letters: dict[tuple[int, int], DeadLetter] = {}
+        self.tombstones: set[tuple[str, str | None]] = set()
         self._covered: dict[int, set[int]] = {}
         self._lost: dict[int, set[int]] = {}
         self.epochs: dict[int, int] = {}
@@ -45,7 +48,8 @@ class MemoryStore:
         holes = {part: self._frontier(part) for part, start, _ in batch.coverage if start > self._frontier(part)}
         if holes:
             raise HoleError(holes)
-        saved = self._write(batch.rows)
+        left = self._deletions().left_of(batch.rows)
+        saved = self._write(left)._replace(deleted=len(batch.rows) - len(left))
         self.letters |= {(letter.partition, letter.offset): letter for letter in batch.letters}
         for partition, start, end in batch.coverage:
             self._covered.setdefault(partition, set()).update(range(start, end))
@@ -71,6 +75,14 @@ class MemoryStore:
         self._fence(None if epoch is None else {partition: epoch}, [partition])
         self._lost.setdefault(partition, set()).update(range(start, end))
 
+    def remove_run(self, project: str, run_id: str) -> int:
+        """As `deletion.remove_run`: gone for good. Answers how many rows it had."""
+        return self._remove((project, run_id))
+
+    def remove_project(self, project: str) -> int:
+        """As `deletion.remove_project`, but for the keys, of which a store of runs knows nothing."""
+        return self._remove((project, None))
+
     async def close(self) -> None:
         """See `RunStore.close`."""
 
@@ -90,6 +102,23 @@ class MemoryStore:
             return
         refuse_zombie(held, {partition: self.epochs.get(partition, 0) for partition in partitions})
         self.epochs |= {partition: held.get(partition, 0) for partition in partitions}
+
+    def _deletions(self) -> Deletions:
+        return Deletions.of(self.tombstones)
+
+    def _remove(self, tombstone: tuple[str, str | None]) -> int:
+        self.tombstones.add(tombstone)
+        deletions = self._deletions()
+        tables: tuple[dict[Any, Any], ...] = (self.steps, self.failures, self.runs, self.losses, self.producers)
+        # Failures that diagnoses derived are rows of the real store, too.
+        found = sum(len(one.loops) for key, one in self.diagnoses.items() if deletions.has(*key))
+        self.diagnoses = {key: one for key, one in self.diagnoses.items() if not deletions.has(*key)}
+        for table in tables:
+            gone = [key for key in table if deletions.has(*key[:2])]
+            found += len(gone)
+            for key in gone:
+                del table[key]
+        return found
 
     def _write(self, rows: Rows) -> Saved:
         new_steps = sum(row.key not in self.steps for row in rows.steps)

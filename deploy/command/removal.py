@@ -1,18 +1,19 @@
 """The subcommands by which operators remove data: `agenttracer delete` and `agenttracer retention`."""
 
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
 import typer
 
 from deploy.command.guard import outcome_of, refusals
 from deploy.command.options import Postgres, StateDir
-from deploy.command.screen import Progress
+from deploy.command.screen import Progress, show_error
 from deploy.infrastructure import Existing, Infrastructure
 from stream_workers.deletion import apply_retention, remove_project, remove_run, set_retention
 
 delete_app = typer.Typer(no_args_is_help=True, help="Remove a run or a project for good.", rich_markup_mode="rich")
 retention_app = typer.Typer(no_args_is_help=True, help="Keep runs for so long, and no longer.", rich_markup_mode="rich")
+EXIT_LEFT: Final = 1
 Project = Annotated[str, typer.Argument(help="The project's name.")]
 
 
@@ -23,7 +24,7 @@ def delete_run(
     """Remove one run with all its rows. What arrives of it later is left out, and no rebuild brings it back."""
     infrastructure = _infrastructure(state_dir, postgres)
     removed = outcome_of(refusals(infrastructure, lambda: remove_run(infrastructure.owner_dsn, project, str(run_id))))
-    Progress()(f"{removed} rows removed")
+    Progress()(f"{removed.rows} rows removed")
 
 
 @delete_app.command("project")
@@ -34,12 +35,12 @@ def delete_project(
     postgres: Postgres = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Remove a project with all its runs. What arrives of it later is left out, for ever."""
+    """Remove a project with all its runs and revoke its API keys. What arrives of it later is left out, for ever."""
     if not yes:
-        typer.confirm(f"Remove everything of project {project}, for good?", abort=True)
+        typer.confirm(f"Remove everything of project {project} and revoke its API keys, for good?", abort=True)
     infrastructure = _infrastructure(state_dir, postgres)
     removed = outcome_of(refusals(infrastructure, lambda: remove_project(infrastructure.owner_dsn, project)))
-    Progress()(f"{removed} rows removed")
+    Progress()(f"{removed.rows} rows removed, {removed.keys} API keys revoked; services refuse them within 30 s")
 
 
 @retention_app.command("set")
@@ -60,8 +61,12 @@ def keep_for(
 def remove_expired(*, state_dir: StateDir, postgres: Postgres = None) -> None:
     """Remove what is over, by what `retention set` says. For a daily timer."""
     infrastructure, progress = _infrastructure(state_dir, postgres), Progress()
-    removed = outcome_of(refusals(infrastructure, lambda: apply_retention(infrastructure.owner_dsn, report=progress)))
-    progress(f"{removed} runs removed")
+    applied = outcome_of(refusals(infrastructure, lambda: apply_retention(infrastructure.owner_dsn, report=progress)))
+    days, runs = len(applied.dropped), applied.runs.total()
+    progress(f"{runs} runs removed, {applied.one_by_one} of them row by row; {days} days dropped as a whole")
+    if not applied.complete:
+        show_error(f"somebody's transaction holds what is left, {len(applied.held)} days among it; the next call removes it")
+        raise typer.Exit(EXIT_LEFT)
 
 
 def _infrastructure(state_dir: StateDir, postgres: Postgres) -> Infrastructure:

@@ -25,6 +25,8 @@ async def snapshot(plan: Plan) -> AsyncIterator[asyncpg.Connection]:
     connection = await asyncpg.connect(plan.dsn, server_settings={"timezone": "UTC", "jit": "off", "work_mem": "128MB"})
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
+            # Before the snapshot: retention drops no day from under it, in one schema and not in the other.
+            await connection.execute(f'LOCK TABLE "{plan.live}".steps, "{plan.shadow}".steps IN ACCESS SHARE MODE')
             yield connection
     finally:
         await connection.close()

@@ -78,6 +78,8 @@ async def _begin(connection: asyncpg.Connection, plan: Plan, reach: Mapping[int,
 async def finish(connection: asyncpg.Connection, plan: Plan, *, horizon_us: int | None, report: Callable[[str], None]) -> None:
     """Take over what the log no longer reaches, add up, index. One transaction: done, or to be done again."""
     async with connection.transaction(isolation="repeatable_read"):
+        # Before the snapshot: whoever deletes now waits, or what is taken over would bring back what is gone.
+        await connection.execute(f'LOCK TABLE "{plan.live}".deletions IN SHARE MODE')
         await connection.execute(f"SET LOCAL maintenance_work_mem = '{_WORK_MEM}'; SET LOCAL work_mem = '{_WORK_MEM}'")
         taken = 0 if horizon_us is None else await _take_over_runs(connection, plan, horizon_us)
         if taken:

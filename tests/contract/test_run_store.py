@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -10,8 +11,10 @@ import pytest
 
 from ddl.migrate import SCHEMA
 from stream_workers.batch import Batch, DeadLetter, Received, Topic, make_batch
+from stream_workers.core.deletions import Deletions
 from stream_workers.core.fold import Tables, fold
 from stream_workers.decode import canonical_json
+from stream_workers.deletion import remove_project, remove_run
 from stream_workers.errors import FencedError, HoleError, PermanentStoreError, TransientStoreError
 from stream_workers.postgres import PostgresStore
 from stream_workers.store import RunStore
@@ -21,14 +24,19 @@ from tests.support.limits import make_small
 from tests.support.traffic import Traffic
 
 TOPIC = Topic("t", uuid.UUID(int=7))
+_OF_RUNS = ("runs", "steps", "failures", "losses", "producers")
+
+
+Remove = Callable[[str, str | None], Awaitable[int]]
 
 
 class Subject:
-    """A store under test, and how to look into it."""
+    """A store under test, how to look into it, and how an operator removes from it: a run, or a project where that is None."""
 
-    def __init__(self, store: RunStore, tables: Callable[[], Awaitable[Tables]]) -> None:
+    def __init__(self, store: RunStore, tables: Callable[[], Awaitable[Tables]], remove: Remove) -> None:
         self.store = store
         self.tables = tables
+        self.remove = remove
 
 
 @pytest.fixture(params=["fake", "postgres"])
@@ -39,7 +47,10 @@ def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
         async def tables() -> Tables:
             return fake.tables()
 
-        yield Subject(fake, tables)
+        async def remove_from_fake(project: str, run_id: str | None) -> int:
+            return fake.remove_project(project) if run_id is None else fake.remove_run(project, run_id)
+
+        yield Subject(fake, tables, remove_from_fake)
         return
     dsn = request.getfixturevalue("migrated_dsn")
 
@@ -50,7 +61,11 @@ def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
         finally:
             await connection.close()
 
-    yield Subject(PostgresStore(dsn["worker"], transaction_timeout_s=30), stored)
+    async def remove(project: str, run_id: str | None) -> int:
+        owner = dsn["owner"]
+        return (await (remove_project(owner, project) if run_id is None else remove_run(owner, project, run_id))).rows
+
+    yield Subject(PostgresStore(dsn["worker"], transaction_timeout_s=30), stored, remove)
 
 
 def _run(subject: Subject, work: Callable[[], Awaitable[Any]]) -> Any:
@@ -191,6 +206,43 @@ def test_a_store_that_was_set_back_takes_the_owners_word(subject: Subject) -> No
     _run(subject, work)
 
 
+def test_a_deleted_run_is_gone_and_stays_away(subject: Subject) -> None:
+    """With all its rows and its part of the sums; what comes of it again is left out and counted, and covered all the same."""
+    traffic = Traffic(31)
+    records = traffic.mischief(traffic.records(traffic.runs(20)))
+    gone = records[0].events[0].run_id
+    wanted = fold(records, canonical_json, Deletions.of([("default", gone)]))
+    whole = fold(records, canonical_json)
+    rows = sum(key[1] == gone for name in _OF_RUNS for key in getattr(whole, name))
+
+    async def work() -> None:
+        await subject.store.save(TOPIC, _batch(records))
+        assert await subject.remove("default", gone) == rows > 0
+        assert differences(wanted, await subject.tables()) == []
+        again = await subject.store.save(TOPIC, _batch(records))
+        assert again.deleted > 0
+        assert (again.new_steps, again.new_failures) == (0, 0)
+        assert differences(wanted, await subject.tables()) == []
+        assert await subject.remove("default", gone) == 0
+
+    _run(subject, work)
+
+
+def test_a_run_may_be_deleted_before_it_comes(subject: Subject) -> None:
+    """Nothing of it is there yet, and nothing of it ever is; its offsets are covered."""
+    traffic = Traffic(32)
+    records = traffic.records(traffic.runs(1, steps=4))
+
+    async def work() -> None:
+        assert await subject.remove("default", records[0].events[0].run_id) == 0
+        saved = await subject.store.save(TOPIC, _batch(records))
+        assert saved.deleted > 0
+        assert (await subject.tables()).runs == {}
+        assert await subject.store.frontiers(TOPIC, [0]) == {0: len(records)}
+
+    _run(subject, work)
+
+
 def test_a_fence_costs_no_statement(migrated_dsn: dict[str, str]) -> None:
     """A write with an epoch sends what a write without one does, and taking partitions is one question, as reading them is."""
     traffic = Traffic(9)
@@ -238,6 +290,43 @@ def test_the_ledger_names_each_partitions_owner(migrated_dsn: dict[str, str]) ->
         assert tuple(row) == (2, "two", True)
 
     asyncio.run(work())
+
+
+def test_a_deleted_project_takes_its_runs_and_no_others(subject: Subject) -> None:
+    """Also runs that it begins later, under ids that another project uses as well."""
+    traffic = Traffic(33)
+    records = traffic.records(traffic.runs(10))
+    theirs = [replace(record, project="other") for record in records]
+
+    async def work() -> None:
+        await subject.store.save(TOPIC, _batch([*records[::2], *theirs]))
+        assert await subject.remove("default", None) > 0
+        assert differences(fold(theirs, canonical_json), await subject.tables()) == []
+        assert (await subject.store.save(TOPIC, _batch(records))).deleted > 0
+        assert differences(fold(theirs, canonical_json), await subject.tables()) == []
+
+    _run(subject, work)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_deletions_between_batches_leave_what_the_fold_leaves(subject: Subject, seed: int) -> None:
+    """Runs deleted at any moment of a delivery: the store is a function of the records and the tombstones, whatever the order."""
+    traffic = Traffic(34 + seed)
+    records = traffic.mischief(traffic.records(traffic.runs(15)))
+    gone = sorted({record.events[0].run_id for record in records})[::3]
+    wanted = fold(records, canonical_json, Deletions.of(("default", run_id) for run_id in gone))
+
+    async def work() -> None:
+        left = list(gone)
+        for start in range(0, len(records), 5):
+            await subject.store.save(TOPIC, _batch(records[start : start + 5], start=start))
+            if left:
+                await subject.remove("default", left.pop())
+        while left:
+            await subject.remove("default", left.pop())
+        assert differences(wanted, await subject.tables()) == []
+
+    _run(subject, work)
 
 
 def test_dead_letters_cover_their_offsets(subject: Subject) -> None:

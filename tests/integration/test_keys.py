@@ -98,6 +98,30 @@ def test_a_key_from_its_making_to_its_end(pipeline: Pipeline, keys: Keys) -> Non
             assert text.rpartition("_")[2] not in service.log.read_text()
 
 
+def test_a_deleted_project_loses_its_keys_and_gets_no_new_ones(pipeline: Pipeline, keys: Keys) -> None:
+    """`delete project` says how many; a running gateway refuses them in time, lets other projects in, and none can be made."""
+    gateway = pipeline.gateway()
+    gone, stays = (made(keys, "--project", project, "--scope", "ingest") for project in ("shop", "bank"))
+    made(keys, "--project", "shop", "--scope", "read")
+    soon = partial(until, timeout_s=REVOKED_WITHIN_S, every_s=0.2)
+    soon(lambda: send(gateway, gone).status_code == send(gateway, stays).status_code == 202, what="both open the gateway")
+    where = ["--state-dir", str(pipeline.state_dir), "--postgres"]
+    dsn = pipeline.stack.dsn(database=pipeline.database, role="agenttracer_owner")
+    done = CliRunner().invoke(command, ["delete", "project", "shop", "--yes", *where, dsn])
+    assert done.exit_code == 0, done.output
+    assert "2 API keys revoked" in done.output
+    soon(lambda: send(gateway, gone).status_code == 401, what="a deleted project's key is refused")
+    assert send(gateway, stays).status_code == 202
+    listing = keys("list", "--json")
+    assert {(key["project"], key["state"]) for key in json.loads(listing.stdout)} >= {("shop", "revoked"), ("bank", "live")}
+    assert ("shop", "live") not in {(key["project"], key["state"]) for key in json.loads(listing.stdout)}
+    refused = keys("create", "--project", "shop", "--scope", "ingest")
+    assert isinstance(refused.exception, DeployError)
+    assert "deleted for good" in str(refused.exception)
+    again = CliRunner().invoke(command, ["delete", "project", "shop", "--yes", *where, dsn])
+    assert "0 API keys revoked" in again.output
+
+
 def test_two_keys_live_to_change_over(pipeline: Pipeline, keys: Keys) -> None:
     """Both open; a third of the same purpose is refused by name of the idle one, and made once that is revoked."""
     purpose = ("--project", "shop", "--scope", "ingest")

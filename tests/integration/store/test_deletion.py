@@ -4,8 +4,10 @@ import asyncio
 import time
 import uuid
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import asyncpg
+import pytest
 
 from agenttracer.wire.envelope import Record
 from ddl.migrate import SCHEMA, migrate
@@ -13,10 +15,14 @@ from stream_workers.batch import Batch, Received, Topic, make_batch
 from stream_workers.core.deletions import Deletions
 from stream_workers.core.fold import Tables, fold
 from stream_workers.decode import canonical_json
-from stream_workers.deletion import apply_retention, remove_project, remove_run, set_retention
+from stream_workers.deletion import apply_retention, remove_project, remove_run, session, set_retention
+from stream_workers.errors import HeldStoreError
 from stream_workers.postgres import PostgresStore
 from stream_workers.rebuild.bulk import BulkStore
+from stream_workers.rebuild.plan import Plan
+from stream_workers.rebuild.shadow import finish, prepare
 from stream_workers.stored import differences, stored_tables
+from stream_workers.topic_log import Reach
 from tests.support.traffic import Traffic
 
 TOPIC = Topic("t", uuid.UUID(int=3))
@@ -46,7 +52,7 @@ def test_a_deleted_run_stays_away_from_worker_replay_and_rebuild(migrated_dsn: d
         worker = PostgresStore(migrated_dsn["worker"], transaction_timeout_s=30)
         await worker.save(TOPIC, _batch(records))
         await migrate(migrated_dsn["owner"], schema=f"{SCHEMA}_shadow")
-        assert await remove_run(migrated_dsn["owner"], "default", gone) > 0
+        assert (await remove_run(migrated_dsn["owner"], "default", gone)).rows > 0
         wanted = fold(records, canonical_json, deletions)
         assert all(state.run_id != gone for state, *_ in wanted.runs.values())
         assert differences(wanted, await _tables(migrated_dsn["owner"])) == []
@@ -56,7 +62,7 @@ def test_a_deleted_run_stays_away_from_worker_replay_and_rebuild(migrated_dsn: d
         await shadow.save(TOPIC, _batch(records))
         found = await _tables(migrated_dsn["owner"], f"{SCHEMA}_shadow")
         assert found.runs == wanted.runs
-        assert await remove_run(migrated_dsn["owner"], "default", gone) == 0
+        assert (await remove_run(migrated_dsn["owner"], "default", gone)).rows == 0
         await worker.close()
         await shadow.close()
 
@@ -90,18 +96,58 @@ def test_retention_removes_whole_runs_and_empty_days_and_nothing_younger(migrate
         worker = PostgresStore(migrated_dsn["worker"], transaction_timeout_s=30)
         await worker.save(TOPIC, _batch([*late, *fresh]))
         before = await _tables(migrated_dsn["owner"])
-        assert await apply_retention(migrated_dsn["owner"], report=str) == 0
+        assert (await apply_retention(migrated_dsn["owner"], report=str)).runs.total() == 0
         assert differences(before, await _tables(migrated_dsn["owner"])) == []
         await set_retention(migrated_dsn["owner"], "default", 7)
         said: list[str] = []
-        assert await apply_retention(migrated_dsn["owner"], report=said.append) == 15
+        assert (await apply_retention(migrated_dsn["owner"], report=said.append)).runs.total() == 15
         assert any(line.startswith("dropped steps_") for line in said)
         await worker.save(TOPIC, _batch([*late, *fresh]))
         assert differences(fold(fresh, canonical_json), await _tables(migrated_dsn["owner"])) == []
-        assert await apply_retention(migrated_dsn["owner"], report=str) == 0
+        assert (await apply_retention(migrated_dsn["owner"], report=str)).runs.total() == 0
         await worker.close()
 
     asyncio.run(work())
+
+
+def test_nothing_is_deleted_while_old_runs_are_taken_over(migrated_dsn: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the shadow copies of the live store cannot come back in it: whoever deletes is told to wait, and workers write on."""
+    monkeypatch.setattr(session, "LOCK_TIMEOUT_MS", 200)
+    monkeypatch.setattr(session, "_TRIES", 2)
+    traffic = Traffic(85)
+    records = traffic.records(traffic.runs(10))
+    gone = records[0].events[0].run_id
+    owner, plan = migrated_dsn["owner"], Plan(migrated_dsn["owner"], "nowhere:1", TOPIC)
+    told: list[bool] = []
+
+    async def meanwhile() -> None:
+        worker = PostgresStore(migrated_dsn["worker"], transaction_timeout_s=30)
+        with pytest.raises(HeldStoreError):
+            await remove_run(owner, "default", gone)
+        told.append((await worker.save(TOPIC, _batch(records))).deleted == 0)
+        await worker.close()
+
+    def in_between(_: str) -> None:
+        with ThreadPoolExecutor() as pool:
+            pool.submit(asyncio.run, meanwhile()).result()
+
+    async def work() -> None:
+        worker = PostgresStore(migrated_dsn["worker"], transaction_timeout_s=30)
+        await worker.save(TOPIC, _batch(records))
+        await worker.close()
+        rebuilder = await asyncpg.connect(owner, server_settings={"timezone": "UTC"})
+        await prepare(rebuilder, plan, {0: Reach(len(records), len(records))})
+        await finish(rebuilder, plan, horizon_us=(time.time_ns() // 1000) + 365 * DAY_US, report=in_between)
+        await rebuilder.close()
+        assert differences(await _tables(owner), await _tables(owner, plan.shadow)) == []
+        assert (await remove_run(owner, "default", gone)).rows > 0
+        wanted = fold(records, canonical_json, Deletions.of([("default", gone)]))
+        for schema in (plan.live, plan.shadow):
+            assert differences(wanted, await _tables(owner, schema)) == []
+
+    asyncio.run(work())
+    assert told
+    assert all(told)
 
 
 def _fields(record: Record) -> dict[str, object]:

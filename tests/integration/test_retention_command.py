@@ -1,0 +1,75 @@
+"""`agenttracer retention` as an operator or a timer calls it: what it says, and its exit codes."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from typer.testing import CliRunner, Result
+
+from ddl.migrate import SCHEMA
+from deploy.command.app import app as command
+from stream_workers.batch import Received, Topic, make_batch
+from stream_workers.decode import canonical_json
+from stream_workers.deletion import session
+from stream_workers.postgres import DAY_US, PostgresStore
+from tests.support.traffic import Traffic
+
+Call = Callable[..., Result]
+
+
+@pytest.fixture
+def retention(migrated_dsn: dict[str, str], tmp_path: Path) -> Call:
+    """The command, on a store with ten runs of a day long ago."""
+    noon_us = time.time_ns() // 1000 // DAY_US * DAY_US - 20 * DAY_US + DAY_US // 2
+    traffic = Traffic(61, base_us=noon_us)
+    records = traffic.records(traffic.runs(10))
+    received = [Received(0, offset, 1, None, record, None) for offset, record in enumerate(records)]
+
+    async def fill() -> None:
+        worker = PostgresStore(migrated_dsn["worker"], transaction_timeout_s=30)
+        await worker.save(Topic("t", uuid.UUID(int=8)), make_batch(received, canonical_json))
+        await worker.close()
+
+    asyncio.run(fill())
+    where = ["--state-dir", str(tmp_path), "--postgres", migrated_dsn["owner"]]
+    return lambda *arguments: CliRunner().invoke(command, ["retention", *arguments, *where])
+
+
+def test_nothing_goes_that_nobody_said(retention: Call) -> None:
+    """Without a retention every run is kept, and a timer that runs all the same does no harm."""
+    done = retention("apply")
+    assert done.exit_code == 0, done.output
+    assert "0 runs removed" in done.output
+
+
+def test_what_is_over_goes_and_what_is_held_is_left_with_exit_code_1(
+    retention: Call, migrated_dsn: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transaction that reads the steps holds the day; the next call drops it."""
+    monkeypatch.setattr(session, "LOCK_TIMEOUT_MS", 200)
+    monkeypatch.setattr(session, "_TRIES", 1)
+    assert retention("set", "default", "5").exit_code == 0
+    held = _while_reading(migrated_dsn["owner"], lambda: retention("apply"))
+    assert held.exit_code == 1, held.output
+    assert "the next call removes it" in held.output
+    done = retention("apply")
+    assert done.exit_code == 0, done.output
+    assert "10 runs removed, 0 of them row by row; 1 days dropped as a whole" in done.output
+
+
+def _while_reading(dsn: str, work: Callable[[], Any]) -> Any:
+    async def run() -> Any:
+        reader = await asyncpg.connect(dsn, server_settings={"search_path": SCHEMA})
+        try:
+            async with reader.transaction():
+                await reader.fetchval("SELECT count(*) FROM steps")
+                return await asyncio.to_thread(work)
+        finally:
+            await reader.close()
+
+    return asyncio.run(run())
