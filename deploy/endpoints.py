@@ -25,6 +25,7 @@ class PipelineEndpoints:
     postgres_address: str  # host:port/database
     local_kafka: bool  # ours, or an existing one that we were pointed at
     local_postgres: bool
+    gateway_processes: int = 1  # on that one port
 
 
 def write_endpoints(state_dir: Path, endpoints: PipelineEndpoints) -> None:

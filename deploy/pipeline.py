@@ -29,6 +29,7 @@ class PipelineSettings:
     state_dir: Path
     existing: Existing
     workers: int
+    gateway_processes: int = 1
 
 
 class Pipeline:
@@ -73,6 +74,7 @@ class Pipeline:
             postgres_address=self.infrastructure.postgres_address,
             local_kafka=not self._settings.existing.kafka_bootstrap,
             local_postgres=not self._settings.existing.postgres_dsn,
+            gateway_processes=self._settings.gateway_processes,
         )
         publish_local_key(self._local_key, port=gateway.port)
         forget_local_key(self._settings.state_dir.resolve(), but_for_port=gateway.port)
@@ -91,6 +93,7 @@ class Pipeline:
                 topic=EVENTS_TOPIC,
                 postgres_dsn=infrastructure.service_dsn("agenttracer_gateway"),
                 key_pepper=pepper,
+                processes=self._settings.gateway_processes,
             ),
             services.query(state_dir=state_dir, postgres_dsn=infrastructure.service_dsn("agenttracer_query"), key_pepper=pepper),
             *(

@@ -7,11 +7,11 @@ from signal import SIGTERM
 
 from deploy.local_stack.owned_process import OwnedProcess
 from deploy.local_stack.process_table import marked_names
-from deploy.services import STOP_WITHIN_S
+from deploy.services import GATEWAY, STOP_WITHIN_S
 
 UP = "up"  # the command itself, while it runs
 _NOT_SERVICES = {UP, "kafka", "postgres"}
-_FIRST = "gateway"  # no new events while the rest still works off what it has
+_FIRST = GATEWAY  # no new events while the rest still works off what it has
 
 
 def running_services(state_dir: Path) -> list[OwnedProcess]:

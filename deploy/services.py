@@ -10,12 +10,14 @@ from pathlib import Path
 from deploy.errors import StartError
 from deploy.local_key import PROJECT
 from deploy.local_stack.owned_process import OwnedProcess
-from deploy.local_stack.ports import LOOPBACK, PortBook
-from deploy.ready_probe import says_ready
+from deploy.local_stack.ports import LOOPBACK, PortBook, is_free
+from deploy.ready_probe import Answer, Probe
 
 _PROJECT = Path(__file__).resolve().parents[1]  # where the services' packages lie
+GATEWAY = "gateway"
 _POLL_S = 0.05
 READY_WITHIN_S = 60.0
+_ATTEMPTS = 5  # another stack that starts at the same moment can choose the same port, and be first to listen
 STOP_WITHIN_S = 20.0  # above the 10 s in which the gateway promises to finish what is in flight
 
 
@@ -31,6 +33,7 @@ class Service:
         port_variable: str,
         preferred_port: int,
         environment: Mapping[str, str],
+        listeners: int = 1,
     ) -> None:
         self.name = name
         self._module = module
@@ -39,12 +42,18 @@ class Service:
         self._environment = environment
         self._ports = PortBook(state_dir.resolve())
         self._process = OwnedProcess(state_dir=state_dir.resolve(), name=name)
+        self._probe = Probe(self._process, listeners=listeners)
 
     @property
     def pid(self) -> int | None:
         """The process id; None when it does not run."""
         process = self._process.find()
         return process.pid if process else None
+
+    @property
+    def pids(self) -> set[int]:
+        """The ids of all its processes; empty when none runs."""
+        return self._process.pids()
 
     @property
     def port(self) -> int:
@@ -77,17 +86,33 @@ class Service:
 
     def is_ready(self) -> bool:
         """Tell whether it says now that it is ready."""
-        return self.pid is not None and says_ready(self.port)
+        return self._probe.ask(self.port) is Answer.READY
 
     def wait_ready(self, timeout_s: float = READY_WITHIN_S) -> None:
-        """Wait until it says that it is ready. Raises StartError, with the end of its log, if it dies or takes too long."""
+        """Wait until it says that it is ready; where it lost its port to somebody else, start it on another one.
+
+        Raises StartError, with the end of its log, if it dies or takes longer than `timeout_s` seconds after a start.
+        """
+        for _ in range(_ATTEMPTS):
+            if self._gets_ready(timeout_s):
+                return
+            self.start()
+        raise StartError(f"{self.name} lost {_ATTEMPTS} ports to others; the end of {self.log}:\n{self.log_tail()}")
+
+    def _gets_ready(self, timeout_s: float) -> bool:
+        """Wait; False once it is clear that its port is somebody else's."""
         deadline = time.monotonic() + timeout_s
-        while not says_ready(self.port):
+        while (answer := self._probe.ask(self.port)) is not Answer.READY:
+            if answer is Answer.NOT_OURS:
+                return False
+            if self.pid is None and not is_free(self.port):
+                return False
             if self.pid is None:
                 raise StartError(f"{self.name} ended instead of getting ready; the end of {self.log}:\n{self.log_tail()}")
             if time.monotonic() > deadline:
                 raise StartError(f"{self.name} is not ready after {timeout_s:.0f} s; the end of {self.log}:\n{self.log_tail()}")
             time.sleep(_POLL_S)
+        return True
 
     def terminate(self, *, grace_s: float = STOP_WITHIN_S) -> None:
         """Ask it to end in order, wait up to `grace_s` seconds, then kill it."""
@@ -105,23 +130,29 @@ def gateway(
     topic: str,
     postgres_dsn: str,
     key_pepper: str,
+    processes: int = 1,
     extra: Mapping[str, str] | None = None,
 ) -> Service:
-    """Give the producer gateway; `extra` are further settings by their environment names."""
+    """Give the producer gateway, in so many processes on one port; `extra` are further settings by their environment names."""
     settings = {
+        "AGENTTRACER_GATEWAY_PROCESSES": str(processes),
         "AGENTTRACER_GATEWAY_POSTGRES_DSN": postgres_dsn,
         "AGENTTRACER_GATEWAY_KEY_PEPPER": key_pepper,
         "AGENTTRACER_GATEWAY_HOST": LOOPBACK,
         "AGENTTRACER_GATEWAY_KAFKA_BOOTSTRAP": kafka_bootstrap,
         "AGENTTRACER_GATEWAY_TOPIC": topic,
     }
+    if processes > 1:
+        # Whatever the system gives them, unless the user wants to know where to read metrics.
+        settings["AGENTTRACER_GATEWAY_PAGES_PORT"] = os.environ.get("AGENTTRACER_GATEWAY_PAGES_PORT") or "0"
     return Service(
-        name="gateway",
+        name=GATEWAY,
         module="producer_gateway",
         state_dir=state_dir,
         port_variable="AGENTTRACER_GATEWAY_PORT",
         preferred_port=_preferred("AGENTTRACER_GATEWAY_PORT", usual=8000),
         environment={**settings, **(extra or {})},
+        listeners=processes,
     )
 
 

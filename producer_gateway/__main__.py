@@ -79,9 +79,16 @@ def main() -> int:
         refuse_to_start(NOBODY_RULE)
     if settings.processes > 1:
         logs.configure(settings.log_level)
-        return Group(settings).run()
+        return _group(settings).run()
     serve(settings)
     return 0
+
+
+def _group(settings: GatewaySettings) -> Group:
+    try:
+        return Group(settings)
+    except OSError as error:
+        refuse_to_start(f"cannot listen on {settings.host} port {settings.port}: {error.strerror}")
 
 
 def serve(settings: GatewaySettings) -> None:

@@ -70,6 +70,8 @@ def create_app(
         version="1.0",
         description="Takes the telemetry of AI agents, and nothing else: what the contract has no place for is not kept.",
         lifespan=lifespan,
+        docs_url=None,  # its page loads scripts from elsewhere; the document is at /openapi.json
+        redoc_url=None,
         telemetry=NO_TELEMETRY,
         # A redirect would repeat the address that was asked for, query string included.
         redirect_slashes=False,

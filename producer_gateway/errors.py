@@ -31,24 +31,19 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from agenttracer.wire.envelope import SUPPORTED
+from servicekit.http_error import HttpError
 
 
-class GatewayError(Exception):
+class GatewayError(HttpError):
     """The request was not accepted. `code` and `field` are made from the contract's own words."""
 
-    status: ClassVar[int] = 500
-    code: ClassVar[str] = "internal"
-    headers: ClassVar[Mapping[str, str]] = {}
-
-    def __init__(self, *, code: str | None = None, field: str | None = None) -> None:
-        super().__init__(code or type(self).code)
-        self.error_code = code or type(self).code
-        self.field = field
+    def __str__(self) -> str:
+        """The code, which tells more than the message where one class has several."""
+        return self.error_code
 
     def members(self) -> dict[str, object]:
         """The JSON answer."""
-        message = (type(self).__doc__ or "").partition("\n")[0]
-        return {"error": {"code": self.error_code, "field": self.field, "message": message}}
+        return {"error": {"code": self.error_code, "field": self.field, "message": self.message}}
 
 
 class RefusedError(GatewayError):

@@ -43,8 +43,8 @@ class Group:
         self._settings = settings
         self._members = [_Member(number) for number in range(settings.processes)]
         self._ending = False
-        # Bound but never listening: keeps the port, or has the system choose one, while members come and go.
-        self._port_holder = shared_socket(settings.host, settings.port)
+        # Keeps the port, or has the system choose one, while members come and go.
+        self._port_holder = claimed_socket(settings.host, settings.port)
 
     def run(self) -> int:
         """Until SIGTERM or SIGINT. Answers the exit code: 0 when every process ended in order."""
@@ -96,12 +96,35 @@ class Group:
         return 0 if all(process.returncode == 0 for process in processes) else 1
 
 
+def claimed_socket(host: str, port: int) -> socket.socket:
+    """A bound socket that does not listen, beside which only shared ones can listen. Raises OSError where anybody has the port.
+
+    A second group must not get the same port: the system would give each of the two requests that were meant for the other.
+    """
+    holder = _bound(host, port or _any_port(host), shared=False)
+    holder.listen()  # which one socket alone can do while it shares with nobody, this instant
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)  # from here on another claim fails when it listens
+    holder.shutdown(socket.SHUT_RDWR)  # listens no more; the port stays its own
+    return holder
+
+
+def _any_port(host: str) -> int:
+    """A port of the system's choice. A socket that it chose one for itself would lose it with listening."""
+    with _bound(host, 0, shared=False) as chosen:
+        return int(chosen.getsockname()[1])
+
+
 def shared_socket(host: str, port: int) -> socket.socket:
     """A bound socket that lets other processes of the same user listen on the same port. Raises OSError."""
+    return _bound(host, port, shared=True)
+
+
+def _bound(host: str, port: int, *, shared: bool) -> socket.socket:
     (family, _, _, _, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     bound = socket.socket(family)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, shared)
     bound.bind(address)
     bound.set_inheritable(False)
     return bound

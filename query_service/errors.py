@@ -19,19 +19,11 @@ that was received ever stands in one.
 from collections.abc import Mapping
 from typing import ClassVar
 
+from servicekit.http_error import HttpError
 
-class QueryError(Exception):
+
+class QueryError(HttpError):
     """The question was not answered."""
-
-    status: ClassVar[int] = 500
-    code: ClassVar[str] = "internal"
-    headers: ClassVar[Mapping[str, str]] = {}
-
-    def __init__(self, message: str | None = None, *, code: str | None = None, field: str | None = None) -> None:
-        self.message = message or (type(self).__doc__ or "").partition("\n")[0]
-        self.error_code = code or type(self).code
-        self.field = field
-        super().__init__(self.message)
 
 
 class UnauthenticatedError(QueryError):

@@ -1,7 +1,7 @@
 """Settings read at the start of a process, or the process ended with one clear line a mistake: no traceback, no value."""
 
 import sys
-from typing import Final, TypeVar
+from typing import Final, NoReturn, TypeVar
 
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
@@ -23,7 +23,7 @@ def read_settings(kind: type[_Settings]) -> _Settings:
         sys.exit(EXIT_SETTINGS)
 
 
-def refuse_to_start(why: str) -> None:
+def refuse_to_start(why: str) -> NoReturn:
     """End the process."""
     complain(why)
     sys.exit(EXIT_SETTINGS)

@@ -14,7 +14,7 @@ from deploy.command import proof, screen
 from deploy.command.dead_letters import dlq_app
 from deploy.command.foreground import AlreadyUpError, await_other, keep_alive, while_up
 from deploy.command.keys import keys_app
-from deploy.command.options import Kafka, Postgres, StateDir, Workers
+from deploy.command.options import GatewayProcesses, Kafka, Postgres, StateDir, Workers
 from deploy.command.removal import delete_app, retention_app
 from deploy.command.state import State, look
 from deploy.command.taxonomy import taxonomy
@@ -69,10 +69,16 @@ app.add_typer(taxonomy, name="taxonomy", rich_help_panel=_LOOK)
 
 
 @app.command(rich_help_panel=_RUN)
-def up(state_dir: StateDir, kafka: Kafka = None, postgres: Postgres = None, workers: Workers = 1) -> None:
+def up(
+    state_dir: StateDir,
+    kafka: Kafka = None,
+    postgres: Postgres = None,
+    workers: Workers = 1,
+    gateway_processes: GatewayProcesses = 1,
+) -> None:
     """Start everything and keep it up until Ctrl-C."""
     progress = screen.Progress()
-    settings = PipelineSettings(state_dir=state_dir, existing=Existing(kafka, postgres), workers=workers)
+    settings = PipelineSettings(state_dir, Existing(kafka, postgres), workers=workers, gateway_processes=gateway_processes)
 
     def show_and_keep_alive(pipeline: Pipeline, endpoints: PipelineEndpoints) -> None:
         screen.show_endpoints(endpoints, title="AgentTracer is up; Ctrl-C stops everything", logs=state_dir / "logs")
@@ -119,10 +125,16 @@ def status(state_dir: StateDir, *, as_json: Annotated[bool, typer.Option("--json
 
 
 @app.command(rich_help_panel=_RUN)
-def demo(state_dir: StateDir, kafka: Kafka = None, postgres: Postgres = None, workers: Workers = 1) -> None:
+def demo(
+    state_dir: StateDir,
+    kafka: Kafka = None,
+    postgres: Postgres = None,
+    workers: Workers = 1,
+    gateway_processes: GatewayProcesses = 1,
+) -> None:
     """Send example runs, show what can be seen of them."""
     run_demo = importlib.import_module("deploy.demo").run_demo  # needs the SDK's examples, which `up` does not
-    settings = PipelineSettings(state_dir=state_dir, existing=Existing(kafka, postgres), workers=workers)
+    settings = PipelineSettings(state_dir, Existing(kafka, postgres), workers=workers, gateway_processes=gateway_processes)
     try:
         code = while_up(settings, lambda _, endpoints: run_demo(endpoints), report=screen.Progress())
     except AlreadyUpError:

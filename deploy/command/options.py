@@ -42,6 +42,15 @@ Postgres = Annotated[
         help="Use this existing PostgreSQL database instead of the local one (postgresql://user@host/database).",
     ),
 ]
+GatewayProcesses = Annotated[
+    int,
+    typer.Option(
+        envvar="AGENTTRACER_GATEWAY_PROCESSES",
+        min=1,
+        max=64,
+        help="How many gateway processes share the gateway's port, a core each.",
+    ),
+]
 Workers = Annotated[
     int, typer.Option(envvar="AGENTTRACER_WORKERS", min=1, max=64, help="How many stream workers share the topic.")
 ]

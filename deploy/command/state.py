@@ -12,7 +12,8 @@ from deploy.local_stack import LocalStack
 from deploy.local_stack.owned_process import OwnedProcess
 from deploy.local_stack.ports import LOOPBACK
 from deploy.local_stack.server import Server
-from deploy.ready_probe import says_ready
+from deploy.ready_probe import Answer, Probe
+from deploy.services import GATEWAY
 
 _CONNECT_TIMEOUT_S = 2.0
 
@@ -49,7 +50,7 @@ def look(state_dir: Path) -> list[PartState]:
         endpoints = read_endpoints(stack.state_dir)
     except NotRunningError:
         return [_server(stack.kafka), _server(stack.postgres)]
-    services = (_service(name, url=url, state_dir=stack.state_dir) for name, url in _service_urls(endpoints))
+    services = (_service(name, url=url, state_dir=stack.state_dir, endpoints=endpoints) for name, url in _service_urls(endpoints))
     kafka = _server(stack.kafka) if endpoints.local_kafka else _existing("kafka", endpoints.kafka_bootstrap)
     postgres = _server(stack.postgres) if endpoints.local_postgres else _existing("postgres", endpoints.postgres_address)
     return [*services, kafka, postgres]
@@ -57,13 +58,14 @@ def look(state_dir: Path) -> list[PartState]:
 
 def _service_urls(endpoints: PipelineEndpoints) -> list[tuple[str, str]]:
     workers = [(f"worker-{number}", url) for number, url in enumerate(endpoints.worker_urls, start=1)]
-    return [("gateway", endpoints.gateway_url), ("query", endpoints.query_url), *workers]
+    return [(GATEWAY, endpoints.gateway_url), ("query", endpoints.query_url), *workers]
 
 
-def _service(name: str, *, url: str, state_dir: Path) -> PartState:
-    process = OwnedProcess(state_dir=state_dir, name=name).find()
-    ready = process is not None and says_ready(urlsplit(url).port or 0)
-    return PartState(name, _state(running=process is not None, ready=ready), url, process.pid if process else None)
+def _service(name: str, *, url: str, state_dir: Path, endpoints: PipelineEndpoints) -> PartState:
+    process = OwnedProcess(state_dir=state_dir, name=name)
+    probe = Probe(process, listeners=endpoints.gateway_processes if name == GATEWAY else 1)
+    running, ready = process.find(), probe.ask(urlsplit(url).port or 0) is Answer.READY
+    return PartState(name, _state(running=running is not None, ready=ready), url, running.pid if running else None)
 
 
 def _server(server: Server) -> PartState:

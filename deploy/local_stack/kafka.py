@@ -86,7 +86,7 @@ class KafkaServer(Server):
             return None
 
     def _write_configuration(self) -> None:
-        port = self._ports.choose(self.name, preferred=self.preferred_port)
+        port = self._choose_port(self.preferred_port)
         controller = self._ports.choose(_CONTROLLER, preferred=self.preferred_controller_port)
         write_atomically(self._properties, server_properties(port=port, controller_port=controller, data=self._data))
         write_atomically(self._logging, log4j2_properties())

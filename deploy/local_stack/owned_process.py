@@ -16,7 +16,15 @@ from pathlib import Path
 
 from deploy.errors import StopError
 from deploy.local_stack.files import append_log, write_atomically
-from deploy.local_stack.process_table import NAME_VARIABLE, OWNER_VARIABLE, ProcessId, find_marked, identify, is_alive
+from deploy.local_stack.process_table import (
+    NAME_VARIABLE,
+    OWNER_VARIABLE,
+    ProcessId,
+    find_marked,
+    identify,
+    is_alive,
+    marked_pids,
+)
 
 _POLL_S = 0.02
 _KILL_WAIT_S = 10.0
@@ -57,6 +65,11 @@ class OwnedProcess:
             return recorded
         return find_marked(owner=self._state_dir, name=self.name)
 
+    def pids(self) -> set[int]:
+        """Give the pids of the running process and its children; of children alone, where they outlive it."""
+        running = self.find()
+        return marked_pids(owner=self._state_dir, name=self.name) | ({running.pid} if running else set())
+
     def spawn(
         self,
         argv: Sequence[str],
@@ -96,18 +109,16 @@ class OwnedProcess:
         self._record.unlink(missing_ok=True)
 
     def end(self, *, with_signal: signal.Signals, grace_s: float) -> None:
-        """Ask it to end, wait `grace_s` seconds, then kill it. Nothing happens if it does not run."""
-        process = self.find()
-        if process is not None:
+        """Ask it to end, wait `grace_s` seconds, then kill it; likewise a child that outlives it. Nothing to do if none runs."""
+        while process := self.find():
             send_signal(process, with_signal)
             if not wait_gone(process, timeout_s=grace_s):
                 self._kill(process)
         self.forget()
 
     def kill(self) -> None:
-        """End it at once, as a crash would, and wait until it is gone."""
-        process = self.find()
-        if process is not None:
+        """End it at once, as a crash would, and wait until it and its children are gone."""
+        while process := self.find():
             self._kill(process)
         self.forget()
 

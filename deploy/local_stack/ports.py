@@ -5,6 +5,7 @@ One small file a part, under `ports/` of the state directory; nothing here start
 
 import random
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ LOOPBACK = "127.0.0.1"
 # can be given this very port as its own and connect to itself, and the server never gets it back.
 _SPARE_PORTS = range(20_000, 32_000)
 _TRIES = 500
+_POLL_S = 0.1
 
 
 class PortBook:
@@ -39,6 +41,20 @@ class PortBook:
                 write_atomically(self._folder / part, f"{port}\n")
                 return port
         raise StateError(f"found no free port on {LOOPBACK} for {part}; end some of the servers that listen there")
+
+    def await_remembered(self, part: str, *, timeout_s: float) -> int:
+        """Give the port that this part had, once it is free. Raises StateError if it does not become free in time."""
+        port = self.remembered(part)
+        if port is None:
+            raise StateError(f"{part} never had a port here")
+        deadline = time.monotonic() + timeout_s
+        while not is_free(port):
+            if time.monotonic() > deadline:
+                raise StateError(
+                    f"port {port} of {part} is taken, and its clients know no other; end the server that listens there"
+                )
+            time.sleep(_POLL_S)
+        return port
 
     def _candidates(self, part: str, *, preferred: int) -> Iterator[int]:
         others = {self.remembered(file.name) for file in self._folder.glob("[!.]*") if file.name != part}

@@ -140,7 +140,7 @@ class PostgresServer(Server):
         return disguise_for(account_for(data), program=self._programs / "postgres", data=data)
 
     def _prepare(self) -> Launch:
-        port = self._ports.choose(self.name, preferred=self.preferred_port)
+        port = self._choose_port(self.preferred_port)
         for file, text in (("postgresql.conf", postgresql_conf(port=port)), ("pg_hba.conf", pg_hba_conf())):
             write_atomically(self._data / file, text)
         disguise = self._disguise(self._data)

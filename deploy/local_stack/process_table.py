@@ -28,8 +28,8 @@ class ProcessId:
 def identify(pid: int) -> ProcessId | None:
     """Give who has this pid now; None if nobody, or only a zombie."""
     _reap(pid)
-    fields = _stat_fields(pid)
-    if fields is None or fields[_STATE] in ("Z", "X"):
+    fields = _stat_fields(PROC / str(pid))
+    if fields is None or (_ended(fields) and not _has_live_thread(pid)):
         return None
     return ProcessId(pid, f"{_boot_id()}:{fields[_START_TICK]}")
 
@@ -44,10 +44,15 @@ def find_marked(*, owner: Path, name: str) -> ProcessId | None:
 
     Children inherit the marks; the one whose parent has none is the process itself.
     """
-    marks = {f"{OWNER_VARIABLE}={owner}".encode(), f"{NAME_VARIABLE}={name}".encode()}
-    marked = {pid for pid in _pids() if marks <= _environment(pid)}
+    marked = marked_pids(owner=owner, name=name)
     roots = [pid for pid in marked if _parent(pid) not in marked]
     return next((process for pid in roots if (process := identify(pid))), None)
+
+
+def marked_pids(*, owner: Path, name: str) -> set[int]:
+    """Give the process that was started under this name for this state directory, and its children."""
+    marks = {f"{OWNER_VARIABLE}={owner}".encode(), f"{NAME_VARIABLE}={name}".encode()}
+    return {pid for pid in _pids() if marks <= _environment(pid)}
 
 
 def marked_names(*, owner: Path) -> set[str]:
@@ -80,16 +85,26 @@ def _boot_id() -> str:
     return (PROC / "sys/kernel/random/boot_id").read_text().strip()
 
 
-def _stat_fields(pid: int) -> list[str] | None:
+def _ended(fields: list[str]) -> bool:
+    return fields[_STATE] in ("Z", "X")
+
+
+def _has_live_thread(pid: int) -> bool:
+    """Tell whether other threads outlive the first one, as while it is killed: its sockets are open until the last is gone."""
+    threads = (_stat_fields(thread) for thread in (PROC / str(pid) / "task").glob("*"))
+    return any(fields is not None and not _ended(fields) for fields in threads)
+
+
+def _stat_fields(folder: Path) -> list[str] | None:
     try:
-        stat = (PROC / str(pid) / "stat").read_text(errors="replace")
+        stat = (folder / "stat").read_text(errors="replace")
     except OSError:
         return None
     return stat.rpartition(")")[2].split()
 
 
 def _parent(pid: int) -> int | None:
-    fields = _stat_fields(pid)
+    fields = _stat_fields(PROC / str(pid))
     return int(fields[_PARENT]) if fields else None
 
 

@@ -3,6 +3,7 @@
 Rules:
 - at most one runs per state directory; a running one that answers is adopted, one that does not is replaced;
 - `start` returns only when the server really answers; `stop` only when the process is gone;
+- a port that clients were told stays: whoever started or adopted a server gets it back there, or an error;
 - every change happens under a lock of the state directory, so any number of commands may do it at once.
 """
 
@@ -24,7 +25,8 @@ Report = Callable[[str], None]
 
 _POLL_S = 0.1
 _ADOPTION_WAIT_S = 20.0  # another command may have started it a moment ago, and been killed
-_ATTEMPTS = 3  # a port can be taken by somebody else between choosing it and listening on it
+_LONG_TAIL_LINES = 500  # Kafka says why in the middle of two stack traces
+_ATTEMPTS = 5  # a port can be taken by somebody else between choosing it and listening on it
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Server(ABC):
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
     ready_within_s: ClassVar[float] = 60.0
     stop_within_s: ClassVar[float] = 30.0
+    port_free_within_s: ClassVar[float] = 30.0
 
     def __init__(self, state_dir: Path, *, ports: PortBook, report: Report) -> None:
         self.folder = state_dir / self.name
@@ -52,6 +55,7 @@ class Server(ABC):
         self._ports = ports
         self._report = report
         self._process = OwnedProcess(state_dir=state_dir, name=self.name)
+        self._known = False  # whether clients have been told where it is
 
     @property
     def pid(self) -> int | None:
@@ -77,12 +81,14 @@ class Server(ABC):
         """Start it, or adopt the one that runs; False if it ran already. Raises StartError when it does not come up."""
         with self._lock():
             if self._adopt():
+                self._known = True
                 return False
             self._clear_remains()
             self._provision()
             for attempt in range(1, _ATTEMPTS + 1):
                 if self._try_start(last=attempt == _ATTEMPTS):
                     break
+            self._known = True
             return True
 
     def stop(self) -> bool:
@@ -112,6 +118,12 @@ class Server(ABC):
     @abstractmethod
     def _prepare(self) -> Launch:
         """Choose ports and write the configuration."""
+
+    def _choose_port(self, preferred: int) -> int:
+        """Give a free port; at a restart the one it had, since clients hold that. Raises StateError if that one stays taken."""
+        if self._known:
+            return self._ports.await_remembered(self.name, timeout_s=self.port_free_within_s)
+        return self._ports.choose(self.name, preferred=preferred)
 
     def _after_start(self) -> None:
         """Do what has to be done once the server answers, each time; idempotent."""
@@ -153,11 +165,11 @@ class Server(ABC):
 
     def _give_up(self, *, retry: bool) -> None:
         """End what did not get ready. Raises StartError, unless it died of a lost port and may be tried again."""
-        tail = self._process.log_tail()
+        tail, all_said = self._process.log_tail(), self._process.log_tail(lines=_LONG_TAIL_LINES)
         died = self._process.find() is None
         self._process.kill()
         self._clear_remains()
-        if not (retry and died and _lost_its_port(tail)):
+        if not (retry and died and _lost_its_port(all_said)):
             what = "ended at once" if died else f"did not answer within {self.ready_within_s:.0f} s"
             raise StartError(f"{self.title} {what}; the end of {self.log}:\n{tail}")
 
@@ -178,5 +190,5 @@ class Server(ABC):
         )
 
 
-def _lost_its_port(log_tail: str) -> bool:
-    return "already in use" in log_tail.lower()
+def _lost_its_port(said: str) -> bool:
+    return "already in use" in said.lower()

@@ -1,6 +1,7 @@
 """A pipeline of real processes for acceptance tests: its own database, topic and group on a stack, services as needed."""
 
 import asyncio
+import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -37,16 +38,16 @@ _WORKER = {
 
 
 class Pipeline:
-    """Owns its processes; `close` ends them all."""
+    """Owns its processes and its folder; `close` ends the ones and removes the other."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
         self.name = f"test_{uuid.uuid4().hex[:12]}"
         self.topic = f"{self.name}.events"
-        self.state_dir = Path(tempfile.mkdtemp(prefix="agenttracer-pipeline-"))
         self.database = self.new_database()
         self.processes: list[services.Service] = []
         asyncio.run(ensure_topic(stack.bootstrap, name=self.topic, partitions=PARTITIONS, replication_factor=1))
+        self.state_dir = Path(tempfile.mkdtemp(prefix="agenttracer-pipeline-"))  # last: nobody closes what was not made
 
     def new_database(self) -> str:
         name = f"test_{uuid.uuid4().hex[:12]}"
@@ -57,6 +58,10 @@ class Pipeline:
 
     def gateway(self, **extra: str) -> services.Service:
         """A gateway whose key agents on this machine find by themselves, as with `agenttracer up`."""
+        return self.gateway_of(1, **extra)
+
+    def gateway_of(self, processes: int, *, wait: bool = True, **extra: str) -> services.Service:
+        """The same in so many processes."""
         key = self.local_key  # before the gateway reads them
         started = self._started(
             services.gateway(
@@ -65,16 +70,19 @@ class Pipeline:
                 topic=self.topic,
                 postgres_dsn=self.stack.dsn(database=self.database, role="agenttracer_gateway"),
                 key_pepper=pepper_text(self.state_dir),
+                processes=processes,
                 extra=extra,
-            )
+            ),
+            wait=wait,
         )
         publish_local_key(key, port=started.port)
         return started
 
-    def query(self, **extra: str) -> services.Service:
+    def query(self, *, wait: bool = True, **extra: str) -> services.Service:
         dsn = self.stack.dsn(database=self.database, role="agenttracer_query")
         pepper = pepper_text(self.state_dir)
-        return self._started(services.query(state_dir=self.state_dir, postgres_dsn=dsn, key_pepper=pepper, extra=extra))
+        service = services.query(state_dir=self.state_dir, postgres_dsn=dsn, key_pepper=pepper, extra=extra)
+        return self._started(service, wait=wait)
 
     # -- API keys ---------------------------------------------------------------------------------------------------------
 
@@ -115,6 +123,7 @@ class Pipeline:
         for service in reversed(self.processes):
             service.terminate(grace_s=15)
         forget_local_key(self.state_dir)
+        shutil.rmtree(self.state_dir, ignore_errors=True)  # a soak that failed can have started a process this very moment
 
     # -- the topic --------------------------------------------------------------------------------------------------------
 
@@ -199,8 +208,8 @@ def get_json(url: str, **parameters: Any) -> Any:
 
 async def _produce(bootstrap: str, topic: str, pairs: Iterable[tuple[bytes, bytes]]) -> None:
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", compression_type="zstd", linger_ms=5)
-    await producer.start()
-    try:
+    try:  # around the start as well: one that found no broker has to be closed, too
+        await producer.start()
         for key, value in pairs:
             await producer.send(topic, value, key=key)
         await producer.flush()
@@ -210,8 +219,8 @@ async def _produce(bootstrap: str, topic: str, pairs: Iterable[tuple[bytes, byte
 
 async def _values(bootstrap: str, topic: str) -> list[bytes]:
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
-    await consumer.start()
     try:
+        await consumer.start()
         partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
         consumer.assign(partitions)
         await consumer.seek_to_beginning(*partitions)

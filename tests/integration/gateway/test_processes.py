@@ -131,3 +131,15 @@ def test_parent_dies(group: Group) -> None:
     group.process.wait()
     until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), timeout_s=DEADLINE_S, what="they are gone")
     assert group.post() is None
+
+
+def test_a_second_group_is_refused(group: Group, tmp_path: Path) -> None:
+    """On the same port the system would give each the other's requests: it ends with one clear line."""
+    port = group.address.rpartition(":")[2]
+    told = {"PORT": port, "PROCESSES": "2", "PAGES_PORT": "0", "ANONYMOUS_PROJECT": "default"}
+    environment = os.environ | {f"AGENTTRACER_GATEWAY_{name}": value for name, value in told.items()}
+    second = subprocess.run(
+        [sys.executable, "-m", "producer_gateway"], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert second.returncode == 78
+    assert second.stderr.splitlines() == [f"cannot start: cannot listen on 127.0.0.1 port {port}: Address already in use"]

@@ -54,6 +54,33 @@ def test_a_process_without_a_record_is_found_by_its_marks(process: OwnedProcess,
     assert find_marked(owner=tmp_path / "elsewhere", name="part") is None
 
 
+def test_a_process_lives_as_long_as_one_of_its_threads(process: OwnedProcess, tmp_path: Path) -> None:
+    """Its first thread can end before the others, as when it is killed: until the last one is gone its ports are taken."""
+    headless = (
+        "import ctypes, threading; threading.Thread(target=input).start(); print('up', flush=True); "
+        "ctypes.CDLL(None).pthread_exit(None)"
+    )
+    with subprocess.Popen([sys.executable, "-c", headless], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdin is not None
+        until(lambda: (Path("/proc") / str(child.pid) / "stat").read_text().rpartition(")")[2].split()[0] == "Z")
+        assert identify(child.pid) is not None
+        child.stdin.close()
+        until(lambda: identify(child.pid) is None)
+
+
+def test_what_a_process_leaves_behind_is_ended_with_it(process: OwnedProcess, tmp_path: Path) -> None:
+    """Children that outlive it hold its ports."""
+    parent = (
+        "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']); time.sleep(600)"
+    )
+    started = spawn(process, [sys.executable, "-c", parent], tmp_path)
+    until(lambda: len(process.pids()) == 2)
+    (child,) = process.pids() - {started.pid}
+    process.kill()
+    assert process.pids() == set()
+    assert identify(child) is None
+
+
 def test_a_pid_that_was_used_again_is_not_ours(process: OwnedProcess, tmp_path: Path) -> None:
     """A record with a living pid but another start time finds nobody, and signals reach nobody."""
     with subprocess.Popen(SLEEPER, stdout=subprocess.DEVNULL) as stranger:

@@ -1,6 +1,10 @@
 import socket
+import threading
 from pathlib import Path
 
+import pytest
+
+from deploy.errors import StateError
 from deploy.local_stack.ports import LOOPBACK, PortBook, accepts_connections, is_free
 
 
@@ -38,6 +42,19 @@ def test_two_parts_never_share_a_port(tmp_path: Path) -> None:
     book = PortBook(tmp_path)
     assert book.choose("gateway", preferred=port) == port
     assert book.choose("query", preferred=port) != port
+
+
+def test_a_remembered_port_is_waited_for(tmp_path: Path) -> None:
+    """No other one is given meanwhile."""
+    server = listener()
+    port = server.getsockname()[1]
+    (tmp_path / "ports").mkdir()
+    (tmp_path / "ports" / "kafka").write_text(str(port))
+    with server:
+        with pytest.raises(StateError, match=f"port {port} of kafka is taken"):
+            PortBook(tmp_path).await_remembered("kafka", timeout_s=0.2)
+        threading.Timer(0.3, server.close).start()
+        assert PortBook(tmp_path).await_remembered("kafka", timeout_s=20) == port
 
 
 def test_a_damaged_memory_counts_as_none(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.errors import StartError
+from deploy.errors import StartError, StateError
 from deploy.local_stack.ports import LOOPBACK, PortBook, accepts_connections
 from deploy.local_stack.server import Launch, Server
 
@@ -30,7 +30,7 @@ class TinyServer(Server):
 
     def _prepare(self) -> Launch:
         self.prepared += 1
-        port = self._ports.choose(self.name, preferred=26_000)
+        port = self._choose_port(26_000)
         argv = (sys.executable, "-c", self.program.format(port=port, attempt=self.prepared))
         return Launch(argv, environment=dict(os.environ), working_directory=self.folder)
 
@@ -98,3 +98,18 @@ def test_a_strangers_listener_is_not_taken_for_ours(server: TinyServer) -> None:
             assert server.port != stranger.getsockname()[1]
         finally:
             server.stop()
+
+
+def test_a_server_comes_back_where_its_clients_know_it(server: TinyServer) -> None:
+    """A port that somebody took meanwhile is waited for, and never exchanged for another one."""
+    server.port_free_within_s = 0.3
+    try:
+        server.start()
+        port = server.port
+        server.kill()
+        with socket.create_server((LOOPBACK, port)), pytest.raises(StateError, match=f"port {port} of tiny is taken"):
+            server.start()
+        assert server.start()
+        assert server.port == port
+    finally:
+        server.stop()

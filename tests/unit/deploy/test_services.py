@@ -1,3 +1,4 @@
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -5,11 +6,14 @@ import pytest
 
 from deploy import services
 from deploy.errors import StartError
+from deploy.local_stack import ports
+from deploy.local_stack.ports import is_free
 from deploy.local_stack.process_table import identify
 from deploy.roster import running_services, stop_services
 from deploy.services import Service
 
 HERE = str(Path(__file__).parent)
+PORT = 25_000
 MakeService = Callable[..., Service]
 
 
@@ -17,13 +21,13 @@ MakeService = Callable[..., Service]
 def make(tmp_path: Path) -> Iterator[MakeService]:
     made = []
 
-    def tiny(name: str = "tiny", **environment: str) -> Service:
+    def tiny(name: str = "tiny", *, state_dir: Path = tmp_path, preferred_port: int | None = None, **environment: str) -> Service:
         service = Service(
             name=name,
             module="tiny_service",
-            state_dir=tmp_path,
+            state_dir=state_dir,
             port_variable="TINY_PORT",
-            preferred_port=25_000 + len(made),
+            preferred_port=preferred_port or PORT + len(made),
             environment={"PYTHONPATH": HERE, **environment},
         )
         made.append(service)
@@ -32,6 +36,18 @@ def make(tmp_path: Path) -> Iterator[MakeService]:
     yield tiny
     for service in made:
         service.kill()
+
+
+@pytest.fixture
+def blind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each state directory's first look finds its port free, as when others look at the same moment."""
+    looked: Counter[int] = Counter()
+
+    def free(port: int) -> bool:
+        looked[port] += 1
+        return looked[port] <= 2 or is_free(port)
+
+    monkeypatch.setattr(ports, "is_free", free)
 
 
 def test_a_service_starts_gets_ready_and_ends(make: MakeService) -> None:
@@ -67,6 +83,43 @@ def test_a_service_that_dies_is_reported_with_its_last_words(make: MakeService) 
     service.start()
     with pytest.raises(StartError, match="tiny: missing setting"):
         service.wait_ready(20)
+
+
+def test_two_services_that_chose_the_same_port_both_get_ready(make: MakeService, tmp_path: Path, blind: None) -> None:
+    """Who was second to listen moves, and neither takes the other for itself."""
+    first = make()
+    second = make(state_dir=tmp_path / "second", preferred_port=first.port)
+    for service in (first, second):
+        service.start()
+    assert first.port == second.port
+    for service in (first, second):
+        service.wait_ready(20)
+    assert first.port != second.port
+    assert {first.is_ready(), second.is_ready()} == {True}
+
+
+def test_a_stranger_that_says_ready_is_not_taken_for_ours(make: MakeService, tmp_path: Path, blind: None) -> None:
+    """Even while our own process lives: it hears nothing, so it is moved to a port that it has for itself."""
+    stranger = make(state_dir=tmp_path / "stranger")
+    stranger.start()
+    stranger.wait_ready(20)
+    service = make(preferred_port=stranger.port, TINY_NEVER_LISTENS_ON=str(stranger.port))
+    service.start()
+    assert service.port == stranger.port
+    assert not service.is_ready()
+    service.wait_ready(20)
+    assert service.port != stranger.port
+
+
+def test_a_shared_port_is_not_ready(make: MakeService, tmp_path: Path, blind: None) -> None:
+    """Where the system gives half of the connections to somebody else, it is not ours."""
+    stranger = make(state_dir=tmp_path / "stranger", TINY_SHARES="1")
+    stranger.start()
+    stranger.wait_ready(20)
+    service = make(preferred_port=stranger.port, TINY_SHARES="1")
+    service.start()
+    service.wait_ready(20)
+    assert service.port != stranger.port
 
 
 def test_a_service_that_ignores_sigterm_is_killed(make: MakeService) -> None:

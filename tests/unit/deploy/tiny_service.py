@@ -23,4 +23,11 @@ if os.environ.get("TINY_DIES"):
     sys.exit("tiny: missing setting")
 if os.environ.get("TINY_IGNORES_TERM"):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-HTTPServer(("127.0.0.1", int(os.environ["TINY_PORT"])), Ready).serve_forever()
+port = int(os.environ["TINY_PORT"])
+if os.environ.get("TINY_NEVER_LISTENS_ON") == str(port):
+    signal.pause()
+server = HTTPServer(("127.0.0.1", port), Ready, bind_and_activate=False)
+server.allow_reuse_port = bool(os.environ.get("TINY_SHARES"))
+server.server_bind()
+server.server_activate()
+server.serve_forever()

@@ -23,6 +23,12 @@ async def test_references_lead_somewhere(client: httpx.AsyncClient) -> None:
     assert {kind.__name__ for kind in EVENT_KINDS} | {"Batch", "RunDocument", "ErrorAnswer"} <= wanted
 
 
+@pytest.mark.parametrize("path", ["/docs", "/docs/oauth2-redirect", "/redoc"])
+async def test_no_page_loads_scripts_from_elsewhere(client: httpx.AsyncClient, path: str) -> None:
+    """The document itself is all there is."""
+    assert (await client.get(path)).status_code == 404
+
+
 async def test_every_status_is_described(client: httpx.AsyncClient) -> None:
     """Both routes name the answers that they give."""
     paths = (await client.get("/openapi.json")).json()["paths"]

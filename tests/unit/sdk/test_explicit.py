@@ -1,26 +1,11 @@
 """Runs and steps that no block can hold: started in one call, ended in another."""
 
 import threading
-from collections.abc import Iterator
 
 import pytest
 
 from agenttracer import AgentTracer, Run, Step, UsageError, current_run, current_step
-from agenttracer.testing import capture_events
 from agenttracer.wire.events import Event, FailureRecorded, RunFinished, StepFinished
-
-
-@pytest.fixture
-def events() -> Iterator[list[Event]]:
-    with capture_events() as captured:
-        yield captured
-
-
-@pytest.fixture
-def tracer() -> Iterator[AgentTracer]:
-    made = AgentTracer(agent_id="agent", agent_version="1")
-    yield made
-    made.shutdown(0)
 
 
 def steps(events: list[Event]) -> list[StepFinished]:

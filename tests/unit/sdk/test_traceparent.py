@@ -1,32 +1,16 @@
 """Child runs across processes, by the W3C header `traceparent`."""
 
-from collections.abc import Iterator
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agenttracer import AgentTracer, MisfitError
 from agenttracer._traceparent import Origin, formatted, parsed
-from agenttracer.testing import capture_events
 from agenttracer.wire.events import Event, RunStarted
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 RUN_ID = "0af76519-16cd-43dd-8448-eb211c80319c"
 STEP = "b7ad6b7169203331"
-
-
-@pytest.fixture
-def events() -> Iterator[list[Event]]:
-    with capture_events() as captured:
-        yield captured
-
-
-@pytest.fixture
-def tracer() -> Iterator[AgentTracer]:
-    made = AgentTracer(agent_id="agent", agent_version="1")
-    yield made
-    made.shutdown(0)
 
 
 def started(events: list[Event]) -> RunStarted:

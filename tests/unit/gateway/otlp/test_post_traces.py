@@ -2,13 +2,16 @@
 
 import gzip
 import json
+import tracemalloc
 
 import httpx
 import pytest
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from producer_gateway.errors import BodyTooLargeError
 from producer_gateway.metrics import Metrics
+from producer_gateway.otlp import decode_protobuf
 from producer_gateway.testing import MemoryRecordLog
 from servicekit import codec
 from tests.unit.gateway.batches import Gateway, Records
@@ -179,6 +182,18 @@ async def test_swarms(client: httpx.AsyncClient, body: bytes, code: str) -> None
     """Half a million empty messages of any kind are refused before they are looked at."""
     answer = await _post(client, body)
     assert (answer.status_code, Status.FromString(answer.content).message.partition(":")[0]) == (413, code)
+
+
+def test_a_swarm_of_attributes_is_not_copied() -> None:
+    """They are counted where the parser left them: a list of half a million takes 4 MB."""
+    body = _nested(b"\x4a\x00" * 500_000, "12", "12", "0a")
+    tracemalloc.start()
+    try:
+        with pytest.raises(BodyTooLargeError):
+            decode_protobuf.decode(body, spans_max=5_000)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 async def test_the_document_describes_the_route(client: httpx.AsyncClient) -> None:
