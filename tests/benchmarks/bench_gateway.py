@@ -19,7 +19,9 @@
   the gateway does besides sending costs nothing.
 - **Cost by size** posts runs of eight steps, ten events, so that a record holds ten events at every size and what differs is
   the number of requests. A line fitted to cost over requests gives what a request costs and what an event does. OTLP ends at
-  2,000 events, since 5,000 exceed the gateway's limit of 1 MiB a body.
+  2,000 events, since 5,000 exceed the gateway's limit of 1 MiB a body. Beside it, in turns, the floor: the same requests to the
+  same HTTP server on the same loop, which sends each body to Kafka as it is (`gateway_floor.py`). What lies between the two is
+  what the gateway adds: keys, limits, reading, checking, regrouping.
 """
 
 import argparse
@@ -33,8 +35,10 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 
@@ -76,14 +80,34 @@ class Bench:
 
     def gateway(self, requests: Sequence[Request]) -> Figures:
         """CPU and wall seconds of the gateway for these requests."""
-        before = self._cpu_s()
-        said = self._side(
-            "post", {"url": self.service.url, "requests": requests, "connections": CONNECTIONS, "key": self.pipeline.local_key}
-        )
-        return {"cpu_s": self._cpu_s() - before, "wall_s": said["wall_s"]}
+        assert self.service.pid is not None
+        return self._posted(requests, url=self.service.url, pid=self.service.pid)
 
     def ceiling(self, topic: str, records: Sequence[tuple[bytes, bytes]]) -> Figures:
         """The same of a bare producer for these records."""
+        return self._side("send", {**self._producer(topic), "records": records})
+
+    @contextmanager
+    def floor(self) -> Iterator[Callable[[Sequence[Request]], Figures]]:
+        """Runs the bare HTTP server beside the gateway; gives what measures it as `gateway` measures that."""
+        file = self.pipeline.state_dir / "floor.pickle"
+        file.write_bytes(pickle.dumps(self._producer(self.new_topic())))
+        command = [sys.executable, "-m", "tests.benchmarks.gateway_floor", str(file)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                assert process.stdout is not None
+                url = f"http://127.0.0.1:{int(process.stdout.readline())}"
+                yield lambda requests: self._posted(requests, url=url, pid=process.pid)
+            finally:
+                process.terminate()
+
+    def _posted(self, requests: Sequence[Request], *, url: str, pid: int) -> Figures:
+        before = _cpu_s(pid)
+        work = {"url": url, "requests": requests, "connections": CONNECTIONS, "key": self.pipeline.local_key}
+        said = self._side("post", work)
+        return {"cpu_s": _cpu_s(pid) - before, "wall_s": said["wall_s"]}
+
+    def _producer(self, topic: str) -> dict[str, object]:
         settings = GatewaySettings()
         alike: dict[str, object] = {
             "acks": "all",
@@ -92,18 +116,11 @@ class Bench:
             "linger_ms": settings.linger_ms,
             "max_batch_size": settings.batch_max_bytes,
         }
-        return self._side(
-            "send", {"bootstrap": self.pipeline.stack.bootstrap, "topic": topic, "records": records, "settings": alike}
-        )
+        return {"bootstrap": self.pipeline.stack.bootstrap, "topic": topic, "settings": alike}
 
     def records(self) -> list[tuple[bytes, bytes]]:
         """All that lies in the gateway's topic, partition by partition as it came."""
         return asyncio.run(_read(self.pipeline.stack.bootstrap, self.pipeline.topic))
-
-    def _cpu_s(self) -> float:
-        pid = self.service.pid
-        assert pid is not None
-        return time.clock_gettime((~pid << 3) | 2)  # Linux's number for the clock of all threads of another process
 
     def _side(self, side: str, work: dict[str, object]) -> Figures:
         file = self.pipeline.state_dir / "work.pickle"
@@ -111,6 +128,10 @@ class Bench:
         command = [sys.executable, "-m", "tests.benchmarks.gateway_sides", side, str(file)]
         answer: Figures = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
         return answer
+
+
+def _cpu_s(pid: int) -> float:
+    return time.clock_gettime((~pid << 3) | 2)  # Linux's number for the clock of all threads of another process
 
 
 async def _read(bootstrap: str, topic: str) -> list[tuple[bytes, bytes]]:
@@ -179,18 +200,28 @@ def measure_sizes(stack: Stack, way: str, *, events: int, rounds: int) -> dict[s
         for size in SIZES[way]
     }
     costs: dict[int, list[float]] = {size: [] for size in work}
+    floors: dict[int, list[float]] = {size: [] for size in work}
     bench = Bench(stack)
     try:
-        bench.gateway(work[500])
-        for _ in range(rounds):
-            for size, requests in work.items():
-                costs[size].append(_us(bench.gateway(requests), sum(request.events for request in requests)))
+        with bench.floor() as floor:
+            bench.gateway(work[500])
+            floor(work[500])
+            for _ in range(rounds):
+                for size, requests in work.items():
+                    events_sent = sum(request.events for request in requests)
+                    costs[size].append(_us(bench.gateway(requests), events_sent))
+                    floors[size].append(_us(floor(requests), events_sent))
     finally:
         bench.pipeline.close()
+    gateway, bare = _by_size(costs), _by_size(floors)
+    for size, cost in gateway["cpu_us_an_event"].items():
+        print(f"{way} {size} events a request: {cost:.2f} us/event, floor {bare['cpu_us_an_event'][size]:.2f}", flush=True)
+    return {**gateway, "floor": bare}
+
+
+def _by_size(costs: Mapping[int, Sequence[float]]) -> dict[str, Any]:
     medians = {size: statistics.median(each) for size, each in costs.items()}
     an_event, a_request = _line([(1 / size, cost) for size, cost in medians.items()])
-    for size, cost in medians.items():
-        print(f"{way} {size} events a request: {cost:.2f} us/event", flush=True)
     return {"cpu_us_an_event": medians, "fitted_us_an_event": an_event, "fitted_us_a_request": a_request}
 
 
