@@ -20,7 +20,8 @@ def main() -> int:
 
     def progress(done: int, result: Result) -> None:
         rate = done / (time.monotonic() - began)
-        print(f"\r{done:,} of {given.count:,}, {rate:,.0f}/s, {result.records:,} records", end="", file=sys.stderr, flush=True)
+        told = f"{done:,} of {given.count:,}, {rate:,.0f}/s, {result.records:,} records, +{result.grown_bytes >> 20} MiB"
+        print(f"\r{told}", end="", file=sys.stderr, flush=True)
 
     print(f"seed {given.seed}, from {given.first}", file=sys.stderr)
     try:
