@@ -39,7 +39,7 @@ async def serve(*, bootstrap: str, topic: str, settings: dict[str, Any]) -> None
 
     listener = socket.create_server(("127.0.0.1", 0))
     print(listener.getsockname()[1], flush=True)
-    config = uvicorn.Config(app, http="httptools", ws="none", lifespan="off", log_config=None, access_log=False)  # type: ignore[arg-type]
+    config = uvicorn.Config(app, http="httptools", ws="none", lifespan="off", log_config=None, access_log=False)
     try:
         await uvicorn.Server(config).serve(sockets=[listener])
     finally:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ddl.migrate import SCHEMA
-from tests.benchmarks.bench_worker import EVENTS_A_RUN, run_record
+from tests.benchmarks.worker_load import EVENTS_A_RUN, encoded
 from tests.support.drill import LiveTraffic, Operator, Readers, kill_rebuilds
 from tests.support.pipeline import Pipeline
 from tests.support.stacks import Stack, new_stack, until
@@ -32,7 +32,7 @@ def measure_speed(stack: Stack, folder: Path, *, events: int, rounds: int) -> di
     pipeline = Pipeline(stack)
     base_us = time.time_ns() // 1000 - 3_600_000_000
     runs = events // EVENTS_A_RUN
-    pipeline.produce([run_record(number, base_us) for number in range(runs)])
+    pipeline.produce_raw(encoded(runs, base_us))
     found: dict[str, list[dict[str, float]]] = {"worker": [], "rebuild": []}
     try:
         for _ in range(rounds):
@@ -94,7 +94,8 @@ class _Sample(NamedTuple):
 
 def _sample(pipeline: Pipeline, schema: str, pid: int) -> _Sample:
     sessions = pipeline.sql(
-        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'agenttracer-worker'"
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = ANY($1)",
+        ["agenttracer-worker", "agenttracer-rebuild"],
     )
     count = covered(pipeline, schema)
     postgres_s = sum(_cpu_s(row["pid"]) for row in sessions)

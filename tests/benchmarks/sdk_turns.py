@@ -7,6 +7,7 @@ import sys
 import time
 import tracemalloc
 from collections.abc import Callable, Sequence
+from typing import Any
 
 STEPS = 10
 RUNS = 1_500
@@ -188,7 +189,13 @@ def leave(url: str) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    turns = {"ours": ours, "opentelemetry": opentelemetry, "queue": queue, "loop": loop, "exit": leave}
+    turns: dict[str, Callable[..., dict[str, Any]]] = {
+        "ours": ours,
+        "opentelemetry": opentelemetry,
+        "queue": queue,
+        "loop": loop,
+        "exit": leave,
+    }
     found = turns[sys.argv[1]](*sys.argv[2:])
     if found:
         sys.stdout.write(json.dumps(found) + "\n")

@@ -56,7 +56,7 @@ def events_read(worker: Service) -> float:
 class Transactions(NamedTuple):
     """A worker's transactions so far."""
 
-    count: float
+    done: float
     seconds: float
 
 

@@ -49,7 +49,8 @@ def measure(stack: Stack, *, stored: int, rounds: int) -> dict[str, object]:
         memory = flatness(samples)
         print(f"memory: {memory}", flush=True)
         small = batches(decoded(SMALL_EVENTS // EVENTS_A_RUN, began_us))
-        larges, smalls = [], []
+        larges: list[Figures] = []
+        smalls: list[Figures] = []
         for number in range(rounds):
             bench.new_block(began_us + (number + 1) * _HOUR_US // 2 + _HOUR_US)
             store = pipeline.new_database()
