@@ -15,6 +15,7 @@ import asyncpg
 from ddl.migrate import SCHEMA
 from stream_workers.batch import Batch, Topic
 from stream_workers.core.deletions import Deletions
+from stream_workers.copying import copy_rows
 from stream_workers.core.diagnosis import HEALTHY, NOT_JUDGED, Diagnosis, Known, RunKey, diagnoses, grouped
 from stream_workers.core.rows import FailureRow, StepRow, prefer
 from stream_workers.core.run import ABANDON_AFTER_S, RunState
@@ -204,7 +205,7 @@ async def write_rows(connection: asyncpg.Connection, batch: Batch, *, write_step
     await _write_runs(connection, rows.runs, found, stored)
     if rows.producers:
         producers = [producer_values(row) for row in rows.producers]
-        await connection.copy_records_to_table("stage_producers", records=producers, columns=PRODUCER_COLUMNS)
+        await copy_rows(connection, "stage_producers", producers, columns=PRODUCER_COLUMNS)
         await connection.execute(QUERIES["write_producers"])
     if rows.losses:
         await connection.execute(QUERIES["write_losses"], *(list(column) for column in zip(*rows.losses, strict=True)))
@@ -243,13 +244,13 @@ async def _write_runs(
         said: Diagnosis | Known = found.get(run.key) or (stored[run.key].known if run.key in stored else HEALTHY)
         values.append(run_values(run, said.standing, said.watch))
     if values:
-        await connection.copy_records_to_table("stage_runs", records=values, columns=RUN_COLUMNS)
+        await copy_rows(connection, "stage_runs", values, columns=RUN_COLUMNS)
         await connection.execute(QUERIES["write_runs"], ABANDON_AFTER_S)
 
 
 async def _write_steps(connection: asyncpg.Connection, rows: Sequence[StepRow]) -> tuple[int, frozenset[RunKey]]:
     """How many were new, and the runs of which a stored step was replaced by one that it lost against."""
-    await connection.copy_records_to_table("stage_steps", records=rows, columns=STEP_COLUMNS)
+    await copy_rows(connection, "stage_steps", rows, columns=STEP_COLUMNS)
     new: int = await connection.fetchval(QUERIES["write_steps"])
     losers = await _remove_losers(connection, _STEPS, rows) if new < len(rows) else []
     if losers:
@@ -259,7 +260,7 @@ async def _write_steps(connection: asyncpg.Connection, rows: Sequence[StepRow]) 
 
 async def _write_failures(connection: asyncpg.Connection, judged: Sequence[Judged]) -> int:
     records = [(*row, *verdict) for row, verdict in judged]
-    await connection.copy_records_to_table("stage_failures", records=records, columns=FAILURE_COLUMNS)
+    await copy_rows(connection, "stage_failures", records, columns=FAILURE_COLUMNS)
     new: int = await connection.fetchval(QUERIES["write_failures"])
     if new < len(judged) and await _remove_losers(connection, _FAILURES, [row for row, _ in judged]):
         await connection.fetchval(QUERIES["write_failures"])

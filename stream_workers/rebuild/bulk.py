@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Final
 import asyncpg
 
 from stream_workers.batch import Batch
+from stream_workers.copying import copy_rows
 from stream_workers.core.diagnosis import RunKey
 from stream_workers.core.rows import StepRow
 from stream_workers.postgres import PostgresStore, write_rows
@@ -41,8 +42,8 @@ class BulkStore(PostgresStore):
 
 
 async def _copy_steps(connection: asyncpg.Connection, rows: Sequence[StepRow]) -> tuple[int, frozenset[RunKey]]:
-    await connection.copy_records_to_table("steps", records=_timed(rows), columns=StepRow._fields)
-    await connection.copy_records_to_table("stage_counts", records=_counts(rows), columns=_COUNTS)
+    await copy_rows(connection, "steps", list(_timed(rows)), columns=StepRow._fields)
+    await copy_rows(connection, "stage_counts", list(_counts(rows)), columns=_COUNTS)
     return len(rows), frozenset()
 
 

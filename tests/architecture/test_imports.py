@@ -58,6 +58,12 @@ def test_the_core_of_the_workers_is_pure() -> None:
         assert allowed, f"{path}: {module}"
 
 
+def test_rows_are_copied_in_one_place() -> None:
+    """There alone is an encoder's error known for what it is: anywhere else it would end every worker, one after the other."""
+    found = [path.name for path in (ROOT / "stream_workers").rglob("*.py") if ".copy_records_to_table" in path.read_text("utf-8")]
+    assert found == ["copying.py"]
+
+
 def test_the_service_kit_decides_nothing_for_a_service() -> None:
     """It serves all services, so it imports none of them, nor the store."""
     for path, module in _imports(ROOT / "servicekit"):

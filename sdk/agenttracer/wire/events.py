@@ -21,6 +21,7 @@ DURATION_MAX_US: Final = 366 * 86_400 * SECOND_US
 INT64_MIN: Final = metadata.INT64_MIN
 INT64_MAX: Final = metadata.INT64_MAX
 COUNT_MAX: Final = 2**31 - 1
+SEQ_MAX: Final = COUNT_MAX - 1  # numbers are kept as ranges without their ends, and the end of the last one is a count as well
 METADATA_MAX_KEYS: Final = metadata.MAX_KEYS
 RUN_SCOPE_ID: Final = "0" * 16
 """Failure id of a run's own failure, outside any step. OTLP forbids an all-zero span id, so no step can have it."""
@@ -52,6 +53,7 @@ Fingerprint = Annotated[str, Form("fingerprint", form.is_fingerprint, 32)]
 TimeUs = Annotated[int, Range(TIME_MIN_US, TIME_MAX_US)]
 DurationUs = Annotated[int, Range(0, DURATION_MAX_US)]
 Count = Annotated[int, Range(0, COUNT_MAX)]
+Seq = Annotated[int, Range(0, SEQ_MAX)]
 Attempt = Annotated[int, Range(1, 10_000)]
 HttpStatus = Annotated[int, Range(100, 599)]
 Errno = Annotated[int, Range(0, 65_535)]
@@ -78,7 +80,7 @@ class RunStarted:
 
     type: ClassVar[Literal["run_started"]] = "run_started"
     run_id: RunId
-    seq: Count
+    seq: Seq
     started_at: TimeUs
     parent_run_id: RunId | None = None
     parent_step_id: StepId | None = None
@@ -93,7 +95,7 @@ class StepFinished:
 
     type: ClassVar[Literal["step_finished"]] = "step_finished"
     run_id: RunId
-    seq: Count
+    seq: Seq
     step_id: StepId
     kind: StepKind
     name: RequiredName
@@ -118,7 +120,7 @@ class FailureRecorded:
 
     type: ClassVar[Literal["failure_recorded"]] = "failure_recorded"
     run_id: RunId
-    seq: Count
+    seq: Seq
     failure_id: StepId
     occurred_at: TimeUs
     failure_type: FailureType
@@ -136,7 +138,7 @@ class RunFinished:
 
     type: ClassVar[Literal["run_finished"]] = "run_finished"
     run_id: RunId
-    seq: Count
+    seq: Seq
     ended_at: TimeUs
     status: RunEnd
     emitted: Count

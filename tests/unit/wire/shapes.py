@@ -26,6 +26,7 @@ step_ids = st.integers(1, 2**64 - 1).map("{:016x}".format)
 times = st.integers(e.TIME_MIN_US, e.TIME_MAX_US)
 durations = st.integers(0, e.DURATION_MAX_US)
 counts = st.integers(0, e.COUNT_MAX)
+seqs = st.integers(0, e.SEQ_MAX)
 numbers = st.booleans() | st.integers(e.INT64_MIN, e.INT64_MAX) | st.floats(allow_nan=False, allow_infinity=False)
 
 
@@ -57,7 +58,7 @@ def events_of(run_id: st.SearchStrategy[str] = run_ids) -> st.SearchStrategy[e.E
         st.builds(
             e.RunStarted,
             run_id=run_id,
-            seq=counts,
+            seq=seqs,
             started_at=times,
             parent_run_id=_optional(run_ids),
             parent_step_id=_optional(step_ids),
@@ -67,7 +68,7 @@ def events_of(run_id: st.SearchStrategy[str] = run_ids) -> st.SearchStrategy[e.E
         st.builds(
             e.StepFinished,
             run_id=run_id,
-            seq=counts,
+            seq=seqs,
             step_id=step_ids,
             kind=st.sampled_from(StepKind),
             name=required_names,
@@ -83,7 +84,7 @@ def events_of(run_id: st.SearchStrategy[str] = run_ids) -> st.SearchStrategy[e.E
         st.builds(
             e.FailureRecorded,
             run_id=run_id,
-            seq=counts,
+            seq=seqs,
             failure_id=step_ids,
             occurred_at=times,
             failure_type=st.sampled_from(FailureType),
@@ -97,7 +98,7 @@ def events_of(run_id: st.SearchStrategy[str] = run_ids) -> st.SearchStrategy[e.E
         st.builds(
             e.RunFinished,
             run_id=run_id,
-            seq=counts,
+            seq=seqs,
             ended_at=times,
             status=st.sampled_from(RunEnd),
             emitted=counts,

@@ -32,6 +32,7 @@ STEP: dict[str, Any] = {
         ("step_id", "00f067aa0ba902b", "step_id"),
         ("step_id", "0" * 17, "step_id"),
         ("seq", -1, "range"),
+        ("seq", 2**31 - 1, "range"),
         ("seq", 2**31, "range"),
         ("seq", True, "type"),
         ("seq", 1.0, "type"),
