@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from deploy.errors import StartError
@@ -12,6 +12,7 @@ from deploy.local_key import PROJECT
 from deploy.local_stack.owned_process import OwnedProcess
 from deploy.local_stack.ports import LOOPBACK, PortBook, is_free
 from deploy.ready_probe import Answer, Probe
+from stream_workers.ending import EXIT_POISON
 
 _PROJECT = Path(__file__).resolve().parents[1]  # where the services' packages lie
 GATEWAY = "gateway"
@@ -34,12 +35,14 @@ class Service:
         preferred_port: int,
         environment: Mapping[str, str],
         listeners: int = 1,
+        final_codes: Collection[int] = (),
     ) -> None:
         self.name = name
         self._module = module
         self._port_variable = port_variable
         self._preferred_port = preferred_port
         self._environment = environment
+        self._final_codes = final_codes
         self._ports = PortBook(state_dir.resolve())
         self._process = OwnedProcess(state_dir=state_dir.resolve(), name=name)
         self._probe = Probe(self._process, listeners=listeners)
@@ -49,6 +52,16 @@ class Service:
         """The process id; None when it does not run."""
         process = self._process.find()
         return process.pid if process else None
+
+    @property
+    def exit_code(self) -> int | None:
+        """What it ended with, if it was started from here and has ended."""
+        return self._process.exit_code
+
+    @property
+    def gave_up(self) -> bool:
+        """Tell whether it ended for a reason that starting it again does not mend."""
+        return self.exit_code in self._final_codes
 
     @property
     def pids(self) -> set[int]:
@@ -173,6 +186,8 @@ def worker(
         port_variable="AGENTTRACER_WORKER_PORT",
         preferred_port=_preferred("AGENTTRACER_WORKER_PORT", usual=8002) + number - 1,
         environment={**settings, **(extra or {})},
+        # A fresh worker does not know what the one before gave up, and would bury as much again at every start.
+        final_codes=(EXIT_POISON,),
     )
 
 

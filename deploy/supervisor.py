@@ -1,5 +1,7 @@
 """Keeps the parts of a running pipeline alive: notices that one died, says so, starts it again, more slowly each time.
 
+One that gave up stays down until somebody has looked.
+
 When to start again is decided by `RestartPolicy`, which is pure; only `Supervisor` looks at processes and at the clock.
 """
 
@@ -23,6 +25,10 @@ class Part(Protocol):
     @property
     def pid(self) -> int | None:
         """The process id; None when it does not run."""
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether it ended for a reason that starting it again does not mend."""
 
     def start(self) -> object:
         """Start it. Raises DeployError if that fails."""
@@ -59,6 +65,7 @@ class Supervisor:
         self._restarted = restarted
         self._policies = {part.name: RestartPolicy() for part in parts}
         self._due: dict[str, float] = {}
+        self._down: set[str] = set()
 
     def run(self, stop: threading.Event) -> None:
         """Look at every part twice a second until `stop` is set."""
@@ -72,9 +79,16 @@ class Supervisor:
             if due is not None and now >= due:
                 del self._due[part.name]
                 self._restart(part, now=now)
-            elif due is None and part.pid is None:
-                self._report(f"{part.name} died; the end of its log:\n{part.log_tail()}")
-                self._plan(part, now=now)
+            elif due is None and part.name not in self._down and part.pid is None:
+                self._died(part, now=now)
+
+    def _died(self, part: Part, *, now: float) -> None:
+        self._report(f"{part.name} died; the end of its log:\n{part.log_tail()}")
+        if part.gave_up:
+            self._down.add(part.name)
+            self._report(f"{part.name} gave up and stays down: mend what its log says, then start everything anew")
+        else:
+            self._plan(part, now=now)
 
     def _restart(self, part: Part, *, now: float) -> None:
         try:

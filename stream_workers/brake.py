@@ -1,6 +1,8 @@
 """When to stop burying: a limit as policy and pure state. Many dead letters at once mean that the fault is not the records'."""
 
 from collections import deque
+from collections.abc import Iterable
+from copy import copy
 from typing import Final
 
 from stream_workers.errors import PoisonBrakeError
@@ -31,6 +33,16 @@ class PoisonBrake:
         too_dense = len(self._window) == WINDOW_RECORDS and self._dead > self._max_dead
         if too_dense or self._in_a_row >= self._max_in_a_row:
             raise PoisonBrakeError(dead=self._dead, of=len(self._window))
+
+    def foresee(self, dead: Iterable[bool]) -> None:
+        """Judge records in order before they are written, dead or not. Raises as `died` would, and changes nothing."""
+        trial = copy(self)
+        trial._window = self._window.copy()  # noqa: SLF001 - its own class
+        for one in dead:
+            if one:
+                trial.died()
+            else:
+                trial.stored()
 
     def _push(self, *, dead: bool) -> None:
         if len(self._window) == WINDOW_RECORDS:

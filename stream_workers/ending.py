@@ -5,6 +5,8 @@ from typing import Final
 
 from servicekit.logs import Log, error_class
 
+EXIT_POISON: Final = 65  # EX_DATAERR
+"""Too many records cannot be stored: a fresh process would only find the same."""
 EXIT_UNEXPECTED: Final = 70  # EX_SOFTWARE
 _log = Log("worker")
 

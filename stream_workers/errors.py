@@ -75,3 +75,5 @@ class PoisonBrakeError(WorkerError):
 
     def __init__(self, *, dead: int, of: int) -> None:
         super().__init__(f"{dead} of the last {of} records could not be stored: stopped before more go to the dead letters")
+        self.dead = dead
+        self.of = of

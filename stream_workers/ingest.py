@@ -17,16 +17,15 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from faust.types.tuples import TP
 
-from servicekit.logs import Log, error_class
+from servicekit.logs import Log
 from stream_workers.batch import Batch, Received, batch_of
 from stream_workers.core.assemble import Assembly
 from stream_workers.decode import Reader, canonical_json
-from stream_workers.ending import end_process
+from stream_workers.ending import EXIT_POISON, end_process
 from stream_workers.errors import FencedError, HoleError, PoisonBrakeError
 from stream_workers.metrics import Metrics
 from stream_workers.write import Writer
 
-EXIT_POISON: Final = 65  # EX_DATAERR
 _SLICE: Final = 50
 _T = TypeVar("_T")
 _log = Log("worker.ingest")
@@ -105,7 +104,9 @@ class Ingest:
                 tasks.create_task(self._gather())
                 tasks.create_task(self._write())
         except* PoisonBrakeError as group:
-            _log.error("poison_brake", error_class=error_class(group.exceptions[0]))
+            brake = group.exceptions[0]
+            assert isinstance(brake, PoisonBrakeError)
+            _log.error("poison_brake", dead=brake.dead, of=brake.of)
             os._exit(EXIT_POISON)
         except* Exception as group:  # noqa: BLE001 - whatever it is, nothing of it may be committed
             end_process(group.exceptions[0])
@@ -141,14 +142,14 @@ class Ingest:
         return self._waiting.get_nowait()
 
     async def _assemble(self, assembly: Assembly, held: Held) -> int:
-        """Add a chunk's records; answers how many rows they are about."""
+        """Add a chunk's records; answers how many rows they are about. One that cannot be read will be a row as well."""
         for some in _slices(held.received):
             with self._metrics.cpu("assemble"):
                 for item in some:
                     if item.record is not None:
                         assembly.add(item.record)
             await asyncio.sleep(0)
-        return sum(len(item.record.events) for item in held.received if item.record is not None) or 1
+        return sum(1 if item.record is None else len(item.record.events) for item in held.received)
 
     async def _write(self) -> None:
         while True:

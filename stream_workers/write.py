@@ -45,8 +45,11 @@ class Writer:
     async def write(self, received: Sequence[Received], *, batch: Batch | None = None) -> None:
         """Return once all of it is durable, as rows or as dead letters. Waits for ever while the store is away.
 
-        `batch` is what `received` amounts to, if that is known already.
+        `batch` is what `received` amounts to, if that is known already. Where too many of it would be dead letters, none of it is
+        written.
         """
+        if any(item.letter is not None for item in received):
+            self._brake.foresee(item.letter is not None for item in received)
         try:
             await self._save(batch or self._assembled(received))
         except PermanentStoreError as error:

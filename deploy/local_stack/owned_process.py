@@ -20,6 +20,7 @@ from deploy.local_stack.process_table import (
     NAME_VARIABLE,
     OWNER_VARIABLE,
     ProcessId,
+    exit_code,
     find_marked,
     identify,
     is_alive,
@@ -57,6 +58,7 @@ class OwnedProcess:
         self._record = state_dir / "run" / f"{name}.json"
         self.log = state_dir / "logs" / f"{name}.log"
         self._log_start = 0
+        self._spawned: ProcessId | None = None
 
     def find(self) -> ProcessId | None:
         """Give the running process; None if it does not run."""
@@ -64,6 +66,11 @@ class OwnedProcess:
         if recorded and is_alive(recorded):
             return recorded
         return find_marked(owner=self._state_dir, name=self.name)
+
+    @property
+    def exit_code(self) -> int | None:
+        """What the process that was last started from here ended with; None while it runs."""
+        return exit_code(self._spawned) if self._spawned else None
 
     def pids(self) -> set[int]:
         """Give the pids of the running process and its children; of children alone, where they outlive it."""
@@ -96,6 +103,7 @@ class OwnedProcess:
             )
         process = identify(child.pid) or ProcessId(child.pid, "ended at once")
         self._remember(process)
+        self._spawned = process
         return process
 
     def register_caller(self) -> None:

@@ -13,6 +13,9 @@ PROC = Path("/proc")
 OWNER_VARIABLE = "AGENTTRACER_PROCESS_OWNER"
 NAME_VARIABLE = "AGENTTRACER_PROCESS_NAME"
 
+_exit_codes: dict[int, int] = {}
+"""Of children of this Python: whoever looks first collects them, and the kernel tells it once."""
+
 # Positions in /proc/<pid>/stat counted after the program's name, which may itself hold spaces and parentheses (proc(5)).
 _STATE, _PARENT, _START_TICK = 0, 1, 19
 
@@ -37,6 +40,11 @@ def identify(pid: int) -> ProcessId | None:
 def is_alive(process: ProcessId) -> bool:
     """Tell whether this very process still runs."""
     return identify(process.pid) == process
+
+
+def exit_code(process: ProcessId) -> int | None:
+    """Give what a child of this Python ended with, minus its number for a signal; None while it runs, or for no child."""
+    return None if is_alive(process) else _exit_codes.get(process.pid)
 
 
 def find_marked(*, owner: Path, name: str) -> ProcessId | None:
@@ -72,9 +80,11 @@ def working_in(folder: Path) -> list[ProcessId]:
 def _reap(pid: int) -> None:
     """Collect an ended child, so that it does not stay a zombie; quietly nothing for anybody else's process."""
     try:
-        os.waitpid(pid, os.WNOHANG)
+        ended, status = os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:
         return
+    if ended:
+        _exit_codes[pid] = os.waitstatus_to_exitcode(status)
 
 
 def _pids() -> Iterator[int]:

@@ -64,6 +64,11 @@ class Server(ABC):
         return process.pid if process else None
 
     @property
+    def gave_up(self) -> bool:
+        """Never: whatever ended a server, it is started again."""
+        return False
+
+    @property
     def port(self) -> int | None:
         """The port it listens on, or did when it last ran; None if it never ran."""
         return self._ports.remembered(self.name)

@@ -167,7 +167,9 @@ class _Gathering:
     def add(self, partition: int, start: int, records: Sequence[Any]) -> None:
         received = self._reader.read(partition, records)
         for item in received:
-            if item.record is not None:
+            if item.record is None:
+                self.events += 1  # a dead letter takes its place in memory and in the transaction, too
+            else:
                 self._assembly.add(item.record)
                 self.events += len(item.record.events)
         self._received += received

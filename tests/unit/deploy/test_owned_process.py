@@ -141,3 +141,15 @@ def test_the_calling_process_can_be_registered(tmp_path: Path) -> None:
     assert OwnedProcess(state_dir=tmp_path, name="up").find() == identify(os.getpid())
     myself.forget()
     assert myself.find() is None
+
+
+def test_what_a_process_ended_with_is_known_whoever_collected_it(process: OwnedProcess, tmp_path: Path) -> None:
+    """None while it runs; then its own code, or minus the signal that ended it."""
+    started = spawn(process, SLEEPER, tmp_path)
+    assert process.exit_code is None
+    process.kill()
+    assert process.exit_code == -signal.SIGKILL
+    started = spawn(process, [sys.executable, "-c", "raise SystemExit(65)"], tmp_path)
+    assert wait_gone(started, timeout_s=10)
+    assert process.exit_code == 65
+    assert OwnedProcess(state_dir=tmp_path, name="part").exit_code is None

@@ -6,6 +6,7 @@ class FakePart:
     """A part that starts, or does not."""
 
     name = "worker-1"
+    gave_up = False
 
     def __init__(self, *, starts: bool = True) -> None:
         self.pid = 1
@@ -80,3 +81,14 @@ def test_a_failed_restart_is_tried_again_later() -> None:
     assert part.started == 2
     assert restarted == []
     assert "no" in said
+
+
+def test_a_part_that_gave_up_stays_down() -> None:
+    """It is said once, with its last words, and nothing is started however long one waits."""
+    part = FakePart()
+    supervisor, said, restarted = watched(part)
+    part.pid, part.gave_up = None, True
+    for second in range(100):
+        supervisor.look(now=float(second))
+    assert (part.started, restarted) == (0, [])
+    assert ["last words" in line or "stays down" in line for line in said] == [True, True]

@@ -28,3 +28,15 @@ def test_more_than_one_in_a_hundred_stop_the_worker() -> None:
 def test_one_bad_record_on_a_quiet_day_stops_nothing() -> None:
     """A share is judged over a full window only."""
     PoisonBrake(max_share=0.01, max_in_a_row=100).died()
+
+
+def test_what_is_foreseen_is_not_counted() -> None:
+    """A batch that would be one too many is refused before it is written, as often as it comes; one that is not passes."""
+    brake = PoisonBrake(max_share=0.01, max_in_a_row=100)
+    for _ in range(60):
+        brake.died()
+    for _ in range(3):
+        with pytest.raises(PoisonBrakeError):
+            brake.foresee([True] * 40)
+        brake.foresee([True] * 39)
+        brake.foresee([True] * 39 + [False] + [True] * 99)

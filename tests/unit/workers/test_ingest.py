@@ -156,6 +156,35 @@ def test_a_full_batch_does_not_wait_for_its_time() -> None:
     asyncio.run(work())
 
 
+def unreadable(offset: int, *, records: int) -> Any:
+    """A chunk of records that are none of the contract."""
+    raws = [SimpleNamespace(offset=offset + number, value=b"{") for number in range(records)]
+    return SimpleNamespace(tp=TP("events", 0), value=Fetched(0, offset, offset + records, raws))
+
+
+def test_what_cannot_be_read_fills_a_batch_as_well() -> None:
+    """Each record counts, not each chunk: else a topic full of poison would be one transaction, and one list in memory."""
+
+    async def work() -> None:
+        store, delivery = GatedStore(), Finished()
+        for _ in range(3):
+            store.permits.release()
+        ingest = pipeline(store, delivery, max_wait_s=HOUR_S, max_rows=4)
+
+        async def nine() -> None:
+            await ingest.put(unreadable(0, records=1))
+            await delivery.chunks.get()
+            for offset in (1, 3, 5, 7):
+                await ingest.put(unreadable(offset, records=2))
+            for _ in range(4):
+                await delivery.chunks.get()
+
+        await running(ingest, nine())
+        assert store.saved == [[Coverage(0, 0, 1)], [Coverage(0, 1, 5)], [Coverage(0, 5, 9)]]
+
+    asyncio.run(work())
+
+
 class GivenUp(Finished):
     """Knows also which chunks were dropped."""
 

@@ -6,11 +6,11 @@ import uuid
 import pytest
 
 from agenttracer.wire.envelope import Record
-from stream_workers.batch import Batch, Received, Topic
+from stream_workers.batch import Batch, DeadLetter, Received, Topic
 from stream_workers.brake import PoisonBrake
 from stream_workers.core.fold import fold
 from stream_workers.decode import canonical_json
-from stream_workers.errors import HoleError, PermanentStoreError, TransientStoreError
+from stream_workers.errors import HoleError, PermanentStoreError, PoisonBrakeError, TransientStoreError
 from stream_workers.metrics import Metrics
 from stream_workers.store import Epochs, Saved
 from stream_workers.testing import MemoryStore
@@ -75,3 +75,18 @@ def test_a_hole_is_the_callers_to_mend() -> None:
         asyncio.run(_writer(store).write(_received(_records())[3:]))
     assert told.value.frontiers == {0: 0}
     assert not store.runs
+
+
+def test_too_many_dead_letters_are_not_written_at_all() -> None:
+    """The brake holds before the batch that would be one too many, so its records stay to be read again."""
+    store, records = MemoryStore(), _records()
+    unreadable = [
+        Received(0, offset, 9, None, None, DeadLetter(0, offset, "json", "", 9, None))
+        for offset in range(len(records), len(records) + 100)
+    ]
+    with pytest.raises(PoisonBrakeError):
+        asyncio.run(_writer(store).write([*_received(records), *unreadable]))
+    assert not store.letters
+    assert asyncio.run(store.frontiers(TOPIC, [0])) == {0: 0}
+    asyncio.run(_writer(store).write([*_received(records), *unreadable[:99]]))
+    assert len(store.letters) == 99
