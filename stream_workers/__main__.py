@@ -79,9 +79,10 @@ class Worker:
         brake = PoisonBrake(max_share=settings.dead_letter_max_share, max_in_a_row=settings.dead_letter_max_in_a_row)
         leases = Leases(self.store, topic, self.metrics, owner=self.owner)
         ledger = Ledger(self.store, topic, leases)
+        writer = Writer(self.store, topic, self.metrics, retry_max_s=settings.retry_max_s, brake=brake, leases=leases)
         key = settings.dead_letter_key
         ingest = Ingest(
-            Writer(self.store, topic, self.metrics, retry_max_s=settings.retry_max_s, brake=brake, leases=leases),
+            writer,
             Reader(key.get_secret_value().encode() if key else None),
             ledger,
             self.metrics,
@@ -90,7 +91,9 @@ class Worker:
             buffer_max_chunks=settings.buffer_max_chunks,
         )
         self.app = create_app(settings, ingest, ledger)
-        stuck = StuckDetector(lambda: self.store.frontiers(topic, []), after_s=settings.stuck_after_s)
+        stuck = StuckDetector(
+            lambda: self.store.frontiers(topic, []), after_s=settings.stuck_after_s, progress=lambda: writer.progress
+        )
         watch = Watch(
             self.app,
             self.metrics,

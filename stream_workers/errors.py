@@ -2,6 +2,7 @@
 
 WorkerError
 ├── TransientStoreError   try the same again, for as long as it takes
+│   └── SlowStoreError    its time limit is over: try the same again, and if that happens again, less at a time
 ├── PermanentStoreError   this content will never be stored: halve the batch until it is one record, then bury it
 ├── FencedError           another worker has taken these partitions: give their records up, it reads them
 ├── HoleError             offsets are missing before these: read the partition anew from the ledger's frontier
@@ -24,6 +25,10 @@ class TransientStoreError(WorkerError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"the store cannot take it now: {reason}")
         self.reason = reason
+
+
+class SlowStoreError(TransientStoreError):
+    """A transaction took longer than one may last."""
 
 
 class PermanentStoreError(WorkerError):

@@ -4,6 +4,7 @@ Nothing here retries or decides what to do about an error; it only says, in the 
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -14,8 +15,8 @@ import asyncpg
 
 from ddl.migrate import SCHEMA
 from stream_workers.batch import Batch, Topic
-from stream_workers.core.deletions import Deletions
 from stream_workers.copying import copy_rows
+from stream_workers.core.deletions import Deletions
 from stream_workers.core.diagnosis import HEALTHY, NOT_JUDGED, Diagnosis, Known, RunKey, diagnoses, grouped
 from stream_workers.core.rows import FailureRow, StepRow, prefer
 from stream_workers.core.run import ABANDON_AFTER_S, RunState
@@ -88,13 +89,17 @@ class PostgresStore:
 
     async def _with_connection(self, work: Callable[[asyncpg.Connection], Awaitable[_T]]) -> _T:
         async with self._turn:
+            began_s = time.monotonic()
             try:
                 return await asyncio.wait_for(self._connected(work), self._timeout_s)
             except BaseException as error:
-                if not isinstance(error, FencedError | HoleError):
-                    # After anything unexpected the connection's state is unknown; asyncpg's polite cancel is unbounded.
-                    self._terminate()
-                told = understood(error)
+                if isinstance(error, FencedError | HoleError):
+                    raise
+                # After anything unexpected the connection's state is unknown; asyncpg's polite cancel is unbounded.
+                self._terminate()
+                # Told to end in mid-transaction, it often says that it cannot, instead of the limit's own TimeoutError.
+                is_over = isinstance(error, Exception) and time.monotonic() - began_s >= self._timeout_s
+                told = understood(TimeoutError() if is_over else error)
                 if told is None:
                     raise
                 raise told from None  # asyncpg's own text may hold row values

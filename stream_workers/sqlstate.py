@@ -4,11 +4,13 @@ from typing import Final
 
 import asyncpg
 
-from stream_workers.errors import PermanentStoreError, TransientStoreError, WorkerError
+from stream_workers.errors import PermanentStoreError, SlowStoreError, TransientStoreError, WorkerError
 
 _TRANSIENT_CLASSES: Final = ("08", "53", "57P", "25P")  # 25P: the server ended a transaction that was too long or idle
-_TRANSIENT_STATES: Final = frozenset({"40001", "40P01", "55P03", "57014", "25006"})
-"""25006: a read-only standby answered, as in the middle of a failover. 57014: our own statement timeout."""
+_TRANSIENT_STATES: Final = frozenset({"40001", "40P01", "55P03", "25006"})
+"""25006: a read-only standby answered, as in the middle of a failover."""
+_SLOW_STATES: Final = frozenset({"57014", "25P03", "25P04"})
+"""The server's limits of a statement, of a pause between two in a transaction, and of the transaction."""
 _PERMANENT_CLASSES: Final = ("22", "23", "54")
 
 
@@ -18,9 +20,17 @@ def understood(error: BaseException) -> WorkerError | None:
         return TransientStoreError("schema_changed")  # a migration or a swap under a prepared statement: prepare it anew
     state = getattr(error, "sqlstate", None)
     if isinstance(error, asyncpg.PostgresError) and isinstance(state, str):
-        if state in _TRANSIENT_STATES or state.startswith(_TRANSIENT_CLASSES):
-            return TransientStoreError(state)
-        return PermanentStoreError(state) if state.startswith(_PERMANENT_CLASSES) else None
-    if isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError | asyncpg.InternalClientError):
+        return _of_state(state)
+    if isinstance(error, TimeoutError):  # our own limit, or a server that cannot be reached, where less at a time does no harm
+        return SlowStoreError(type(error).__name__)
+    if isinstance(error, OSError | asyncpg.InterfaceError | asyncpg.InternalClientError):
         return TransientStoreError(type(error).__name__)
     return None
+
+
+def _of_state(state: str) -> WorkerError | None:
+    if state in _SLOW_STATES:
+        return SlowStoreError(state)
+    if state in _TRANSIENT_STATES or state.startswith(_TRANSIENT_CLASSES):
+        return TransientStoreError(state)
+    return PermanentStoreError(state) if state.startswith(_PERMANENT_CLASSES) else None

@@ -1,7 +1,7 @@
 """When a worker is stuck: records wait, none is stored, and the store answered all the while. Only judges; `watch` acts on it.
 
 Silence alone is not stuck, and a store that is away is waited for: the time begins anew when it answers again, since the writer
-pauses between two tries and needs the chance to find out.
+pauses between two tries and needs the chance to find out. So is one that is slow, as long as the writer gets its answers.
 """
 
 import time
@@ -16,23 +16,33 @@ that the writer's longest pause (`retry_max_s`, 30 s) must fit into what is left
 
 
 class StuckDetector:
-    """Fed with where each partition stands. `answers` returns if the store does, and raises TransientStoreError if not."""
+    """Fed with where each partition stands. `answers` returns if the store does, and raises TransientStoreError if not.
+
+    `progress` is the writer's (`Writer.progress`): a batch that is written in pieces moves no partition for long.
+    """
 
     def __init__(
-        self, answers: Callable[[], Awaitable[object]], *, after_s: float, clock_s: Callable[[], float] = time.monotonic
+        self,
+        answers: Callable[[], Awaitable[object]],
+        *,
+        after_s: float,
+        progress: Callable[[], int] = lambda: 0,
+        clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._answers = answers
+        self._progress = progress
         self._after_s = after_s
         self._clock_s = clock_s
-        self._positions: Mapping[int, int | None] = {}
+        self._reached: tuple[Mapping[int, int | None], int] = ({}, 0)
         self._since_s = self._asked_s = clock_s()
         self._answered = False
 
     async def is_stuck(self, positions: Mapping[int, int | None], *, lag: int) -> bool:
         """Whether nothing moved for `after_s` although `lag` records wait and the store answers. Call it every second or so."""
         now_s = self._clock_s()
-        if positions != self._positions or not lag:
-            self._positions = positions
+        reached = (positions, self._progress())
+        if reached != self._reached or not lag:
+            self._reached = reached
             self._begin(now_s)
         elif self._answered and now_s - self._since_s >= self._after_s:
             return True

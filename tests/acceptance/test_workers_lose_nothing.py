@@ -10,7 +10,10 @@ import httpx
 from agenttracer.wire.topics import record_key
 from deploy.services import Service
 from servicekit import codec
+from stream_workers.core.fold import fold
+from stream_workers.decode import canonical_json
 from tests.support.pipeline import Pipeline
+from tests.support.slow_store import slow_down
 from tests.support.stacks import Stack, until
 from tests.support.traffic import Traffic
 
@@ -141,6 +144,26 @@ def test_the_worker_waits_for_a_stopped_postgres(own_stack: Stack) -> None:
         until(lambda: _metric(worker, "lag_records") == 0, timeout_s=10, what="no lag is shown")
     finally:
         pipeline.close()
+
+
+def test_a_store_far_too_slow_gets_everything_from_one_process(pipeline: Pipeline) -> None:
+    """What waits takes it many times a transaction's limit: it is written in pieces, and the worker is not called stuck."""
+    records = _records(9, runs=30)
+    steps = len(fold(records, canonical_json).steps)
+    pipeline.with_store(lambda owner: slow_down(owner, "steps", seconds_a_row=9 / steps))
+    pipeline.produce(records)
+    worker = pipeline.worker(AGENTTRACER_WORKER_TRANSACTION_TIMEOUT_S="2", AGENTTRACER_WORKER_STUCK_AFTER_S="6")
+    pid = worker.pid
+    until(
+        lambda: pipeline.covered() >= len(records) or worker.pid != pid,
+        timeout_s=180,
+        what="everything is covered",
+        every_s=0.2,
+    )
+    assert worker.pid == pid, worker.log_tail()
+    pipeline.assert_store_is_fold()
+    assert '"batch_halved"' in worker.log.read_text()
+    assert pipeline.sql("SELECT count(*) AS n FROM dead_letters")[0]["n"] == 0
 
 
 def _metric(worker: Service, name: str) -> float:

@@ -13,7 +13,8 @@ class _World:
     def __init__(self) -> None:
         self.now = 1_000.0
         self.away = False
-        self.detector = StuckDetector(self._answer, after_s=60, clock_s=lambda: self.now)
+        self.transactions = 0
+        self.detector = StuckDetector(self._answer, after_s=60, progress=lambda: self.transactions, clock_s=lambda: self.now)
 
     async def _answer(self) -> None:
         if self.away:
@@ -55,3 +56,12 @@ def test_a_store_that_is_away_is_waited_for() -> None:
     found = world.stuck_after(100)
     assert found is not None
     assert found > WorkerSettings(postgres_dsn="postgresql://nowhere/none").retry_max_s
+
+
+def test_a_writer_that_gets_its_answers_is_not_stuck() -> None:
+    """No partition moves for an hour, but every half minute a transaction ends: the store is slow, and the batch in pieces."""
+    world = _World()
+    for _ in range(120):
+        assert world.stuck_after(30) is None
+        world.transactions += 1
+    assert world.stuck_after(100) is not None

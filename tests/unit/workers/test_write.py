@@ -10,7 +10,7 @@ from stream_workers.batch import Batch, DeadLetter, Received, Topic
 from stream_workers.brake import PoisonBrake
 from stream_workers.core.fold import fold
 from stream_workers.decode import canonical_json
-from stream_workers.errors import HoleError, PermanentStoreError, PoisonBrakeError, TransientStoreError
+from stream_workers.errors import HoleError, PermanentStoreError, PoisonBrakeError, SlowStoreError, TransientStoreError
 from stream_workers.metrics import Metrics
 from stream_workers.store import Epochs, Saved
 from stream_workers.testing import MemoryStore
@@ -75,6 +75,53 @@ def test_a_hole_is_the_callers_to_mend() -> None:
         asyncio.run(_writer(store).write(_received(_records())[3:]))
     assert told.value.frontiers == {0: 0}
     assert not store.runs
+
+
+class _Slow(MemoryStore):
+    """Takes longer than a transaction may last for more than so many records at a time."""
+
+    def __init__(self, *, records_max: int) -> None:
+        super().__init__()
+        self.records_max = records_max
+        self.tried: list[int] = []
+
+    async def save(self, topic: Topic, batch: Batch, *, epochs: Epochs | None = None) -> Saved:
+        records = sum(coverage.end - coverage.start for coverage in batch.coverage)
+        self.tried.append(records)
+        if records > self.records_max:
+            raise SlowStoreError("25P04")
+        return await super().save(topic, batch, epochs=epochs)
+
+
+def test_what_takes_too_long_twice_is_written_in_halves() -> None:
+    """Down to what the store can take, and nothing of it is buried."""
+    store, records = _Slow(records_max=5), _records()
+    writer = _writer(store)
+    asyncio.run(writer.write(_received(records)))
+    assert store.tables() == fold(records, canonical_json)
+    assert not store.letters
+    whole = len(records)
+    assert store.tried[:4] == [whole, whole, whole // 2, whole // 4], "after two in a row each further one halves"
+    assert writer.progress == len(store.tried), "none of them looks like a writer that hangs"
+
+
+def test_one_time_limit_halves_nothing() -> None:
+    """The next try of the same succeeds, and the next accident is the first one again."""
+    store, records = _Slow(records_max=1_000), _records()
+    writer = _writer(store)
+    for _ in range(2):
+        store.fail_next = [SlowStoreError("57014")]
+        asyncio.run(writer.write(_received(records)))
+    assert store.tried == [len(records)] * 4
+
+
+def test_a_single_record_that_takes_too_long_is_tried_for_ever() -> None:
+    """Slow is not poison: after many tries it is stored, not buried."""
+    store, records = MemoryStore(), _records()[:1]
+    store.fail_next = [SlowStoreError("TimeoutError") for _ in range(20)]
+    asyncio.run(_writer(store).write(_received(records)))
+    assert store.tables() == fold(records, canonical_json)
+    assert not store.letters
 
 
 def test_too_many_dead_letters_are_not_written_at_all() -> None:
