@@ -1,7 +1,6 @@
 """Bytes of the topic to records of the contract, or to dead letters that say why not and keep nothing of what they said."""
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -25,7 +24,6 @@ class Reader:
     def __init__(self, hash_key: bytes | None) -> None:
         self._hash_key = hash_key
         self.unknown_members = 0
-        self.dead: Counter[str] = Counter()
 
     def read(self, partition: int, records: Iterable[Any]) -> list[Received]:
         """One `Received` for each of these records of one partition, in order."""
@@ -43,7 +41,6 @@ class Reader:
 
     def bury(self, partition: int, offset: int, value: bytes, *, reason: str, field: str) -> DeadLetter:
         """The dead letter of a record that breaks the contract."""
-        self.dead[reason] += 1
         hashed = hashlib.blake2b(value, key=self._hash_key, digest_size=16).digest() if self._hash_key else None
         return DeadLetter(partition, offset, reason, field, len(value), hashed)
 

@@ -89,13 +89,19 @@ class Ingest:
         partition, _, _, records = message.value
         received: list[Received] = []
         for some in _slices(records):
-            with self._metrics.cpu("decode"):
-                received += self._reader.read(partition, some)
+            received += self._read(partition, some)
             await asyncio.sleep(0)
         self._metrics.records.inc(len(received))
         self._metrics.events.inc(sum(len(item.record.events) for item in received if item.record is not None))
         await self._waiting.put(Held(message, received))
         self._news.set()
+
+    def _read(self, partition: int, records: list[Any]) -> list[Received]:
+        before = self._reader.unknown_members
+        with self._metrics.cpu("decode"):
+            received = self._reader.read(partition, records)
+        self._metrics.unknown_members.inc(self._reader.unknown_members - before)
+        return received
 
     async def run(self) -> None:
         """Gather and write until cancelled. Never returns otherwise: an unexpected error ends the process."""

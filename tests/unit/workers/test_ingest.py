@@ -1,6 +1,7 @@
 """Between Faust and the store: when a batch is written, and what it holds by then."""
 
 import asyncio
+import json
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -181,6 +182,29 @@ def test_what_cannot_be_read_fills_a_batch_as_well() -> None:
 
         await running(ingest, nine())
         assert store.saved == [[Coverage(0, 0, 1)], [Coverage(0, 1, 5)], [Coverage(0, 5, 9)]]
+
+    asyncio.run(work())
+
+
+def test_members_of_a_newer_contract_are_counted() -> None:
+    """The record is stored without them, and the metric says how many there were."""
+
+    async def work() -> None:
+        store, delivery = GatedStore(), Finished()
+        store.permits.release()
+        ingest = pipeline(store, delivery, max_wait_s=HOUR_S)
+
+        async def newer() -> None:
+            message = chunk(0)
+            (raw,) = message.value.records
+            members = json.loads(raw.value)
+            raw.value = json.dumps({**members, "v": "1.9", "later": 1, "events": [{**members["events"][0], "more": 2}]}).encode()
+            await ingest.put(message)
+            await delivery.chunks.get()
+
+        await running(ingest, newer())
+        assert ingest._metrics.registry.get_sample_value("agenttracer_worker_unknown_members_total") == 2
+        assert len(store.runs) == 1
 
     asyncio.run(work())
 
