@@ -14,6 +14,7 @@ import asyncpg
 
 from ddl.migrate import SCHEMA
 from stream_workers.batch import Batch, Topic
+from stream_workers.bounded import within
 from stream_workers.core.deletions import Deletions
 from stream_workers.core.diagnosis import HEALTHY, NOT_JUDGED, Diagnosis, Known, RunKey, diagnoses, grouped
 from stream_workers.core.rows import FailureRow, StepRow, prefer
@@ -88,11 +89,10 @@ class PostgresStore:
     async def _with_connection(self, work: Callable[[asyncpg.Connection], Awaitable[_T]]) -> _T:
         async with self._turn:
             try:
-                return await asyncio.wait_for(self._connected(work), self._timeout_s)
+                return await within(self._timeout_s, self._connected(work), break_off=self._terminate)
             except BaseException as error:
                 if not isinstance(error, FencedError | HoleError):
-                    # After anything unexpected the connection's state is unknown; asyncpg's polite cancel is unbounded.
-                    self._terminate()
+                    self._terminate()  # after anything unexpected the connection's state is unknown
                 told = understood(error)
                 if told is None:
                     raise
@@ -101,6 +101,8 @@ class PostgresStore:
     async def _connected(self, work: Callable[[asyncpg.Connection], Awaitable[_T]]) -> _T:
         if self._connection is None or self._connection.is_closed():
             self._connection = await _connect(self._dsn, self._schema, self.server_settings, timeout_s=self._timeout_s)
+            await self._connection.execute(QUERIES["end_overdue"], _APPLICATION, self._timeout_s)
+            await self._connection.execute(QUERIES["create_stages"])
         return await work(self._connection)
 
     def _terminate(self) -> None:
@@ -154,10 +156,7 @@ async def _connect(dsn: str, schema: str, more: Mapping[str, str], *, timeout_s:
         "plan_cache_mode": "force_custom_plan",
         **more,
     }
-    connection = await asyncpg.connect(dsn, server_settings=settings, timeout=5)
-    await connection.execute(QUERIES["end_overdue"], _APPLICATION, timeout_s)
-    await connection.execute(QUERIES["create_stages"])
-    return connection
+    return await asyncpg.connect(dsn, server_settings=settings, timeout=5)
 
 
 async def _lock_ledger(connection: asyncpg.Connection, topic: Topic, batch: Batch, epochs: Epochs | None) -> None:
