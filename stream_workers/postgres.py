@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
 from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 
 import asyncpg
@@ -22,6 +21,7 @@ from stream_workers.core.run import ABANDON_AFTER_S, RunState
 from stream_workers.diagnosing import Judged, StoredRun, diagnose_stored, judge_failures, known_runs
 from stream_workers.errors import FencedError, HoleError
 from stream_workers.lease import refuse_zombie
+from stream_workers.partitions import Partitions
 from stream_workers.sqlstate import understood
 from stream_workers.stages import (
     FAILURE_COLUMNS,
@@ -36,9 +36,6 @@ from stream_workers.stages import (
 from stream_workers.statements import QUERIES
 from stream_workers.store import Epochs, Saved, Taken
 
-DAY_US: Final = 86_400_000_000
-_PARTITION_PAST: Final = timedelta(days=400)  # steps older than this, or from the future, lie in the default partition
-_PARTITION_AHEAD: Final = timedelta(days=2)
 _IDLE_MAX_MS: Final = 5_000  # between two statements of a transaction a worker thinks for milliseconds
 _APPLICATION: Final = "agenttracer-worker"
 _T = TypeVar("_T")
@@ -55,7 +52,7 @@ class PostgresStore:
         self._timeout_s = transaction_timeout_s
         self._schema = schema
         self._connection: asyncpg.Connection | None = None
-        self._days: set[int] = set()
+        self._partitions = Partitions()
         self._turn = asyncio.Lock()
 
     async def save(self, topic: Topic, batch: Batch, *, epochs: Epochs | None = None) -> Saved:
@@ -100,6 +97,7 @@ class PostgresStore:
 
     async def _connected(self, work: Callable[[asyncpg.Connection], Awaitable[_T]]) -> _T:
         if self._connection is None or self._connection.is_closed():
+            self._partitions.forget()
             self._connection = await _connect(self._dsn, self._schema, self.server_settings, timeout_s=self._timeout_s)
             await self._connection.execute(QUERIES["end_overdue"], _APPLICATION, self._timeout_s)
             await self._connection.execute(QUERIES["create_stages"])
@@ -129,12 +127,7 @@ class PostgresStore:
         return await write_rows(connection, batch)
 
     async def _ensure_partitions(self, connection: asyncpg.Connection, steps: Sequence[StepRow]) -> None:
-        today = datetime.now(UTC).date()
-        for day in {row.started_at // DAY_US for row in steps} - self._days:
-            when = date(1970, 1, 1) + timedelta(days=day)
-            if today - _PARTITION_PAST <= when <= today + _PARTITION_AHEAD:
-                await connection.execute("SELECT ensure_steps_partition($1)", when)
-                self._days.add(day)
+        await self._partitions.ensure(connection, steps)
 
 
 async def _connect(dsn: str, schema: str, more: Mapping[str, str], *, timeout_s: float) -> asyncpg.Connection:
