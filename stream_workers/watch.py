@@ -57,7 +57,7 @@ class Watch:
             tasks.create_task(_again_and_again(self._judge))
 
     async def _look(self) -> None:
-        lag = self._lag = 0  # a look that fails leaves nothing to judge
+        lag = self._lag = unread = 0  # a look that fails leaves nothing to judge
         positions: dict[int, int | None] = {}
         waiting_since: dict[int, float | None] = {}
         self._metrics.lag_records.clear()
@@ -66,7 +66,8 @@ class Watch:
             highwater, stored = self._app.consumer.highwater(tp), self._app.consumer.stored_offset(tp)
             positions[tp.partition] = stored
             if highwater is None or stored is None:
-                continue  # nothing was fetched yet
+                unread += 1  # nothing was fetched yet
+                continue
             behind = max(0, highwater - stored)
             lag += behind
             self._show(tp, behind)
@@ -74,6 +75,9 @@ class Watch:
                 waiting_since[tp.partition] = None
             elif reached_s := self._app.consumer.reached_s(tp):
                 waiting_since[tp.partition] = reached_s
+            else:
+                unread += 1
+        self._metrics.unread_partitions.set(unread)
         self._retention.look(waiting_since)
         self._positions, self._lag = positions, lag
 

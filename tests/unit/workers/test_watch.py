@@ -82,3 +82,23 @@ def test_lag_is_shown_while_the_store_is_asked(monkeypatch: pytest.MonkeyPatch) 
             await running
 
     asyncio.run(story())
+
+
+def test_partitions_that_nobody_has_read_of_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither their lag nor their age is known; one of which something is stored, or in which nothing waits, is none of them."""
+    monkeypatch.setattr(watch, "_EVERY_S", 0.01)
+
+    async def answers() -> None:
+        pass
+
+    async def story() -> None:
+        consumer, metrics = _Consumer(p0=(5, 2), p1=(0, 0), p2=(None, 0), p3=(5, None), p4=(5, 0)), Metrics()
+        running = asyncio.create_task(_watch(consumer, metrics, answers).run())
+        await _until(lambda: _shown(metrics, "unread_partitions") == {"": 3})
+        assert _shown(metrics, "lag_records") == {"0": 3, "1": 0, "4": 5}
+        consumer.partitions = {TP("t", number): [5, 5] for number in range(5)}
+        await _until(lambda: _shown(metrics, "unread_partitions") == {"": 0})
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(story())
