@@ -18,6 +18,7 @@ from servicekit import loop_errors
 from servicekit.health import health_router
 from servicekit.logs import Log, configure, error_class
 from stream_workers.app import assigned, create_app
+from stream_workers.asking import Question
 from stream_workers.batch import Topic
 from stream_workers.brake import PoisonBrake
 from stream_workers.decode import Reader
@@ -91,9 +92,8 @@ class Worker:
             buffer_max_chunks=settings.buffer_max_chunks,
         )
         self.app = create_app(settings, ingest, ledger)
-        stuck = StuckDetector(
-            lambda: self.store.frontiers(topic, []), after_s=settings.stuck_after_s, progress=lambda: writer.progress
-        )
+        question = Question(settings.postgres_dsn.get_secret_value(), topic)
+        stuck = StuckDetector(question.ask, after_s=settings.stuck_after_s, progress=lambda: writer.progress)
         watch = Watch(
             self.app,
             self.metrics,

@@ -37,6 +37,10 @@ class Metrics:
         self.lag_seconds = self._gauge(
             "lag_seconds", "Age of the oldest record that is not stored yet, by its receipt at the gateway.", "partition"
         )
+        self.unread_partitions = self._gauge(
+            "unread_partitions",
+            "Partitions of which no record was handed over yet: neither lag nor margin can tell how old what waits there is.",
+        )
         self.topic_retention_seconds = self._gauge(
             "topic_retention_seconds", "How long the topic keeps records; +Inf where time deletes none, NaN while unknown."
         )

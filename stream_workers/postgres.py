@@ -4,17 +4,16 @@ Nothing here retries or decides what to do about an error; it only says, in the 
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
 from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 
 import asyncpg
 
 from ddl.migrate import SCHEMA
 from stream_workers.batch import Batch, Topic
+from stream_workers.bounded import within
 from stream_workers.copying import copy_rows
 from stream_workers.core.deletions import Deletions
 from stream_workers.core.diagnosis import HEALTHY, NOT_JUDGED, Diagnosis, Known, RunKey, diagnoses, grouped
@@ -23,6 +22,7 @@ from stream_workers.core.run import ABANDON_AFTER_S, RunState
 from stream_workers.diagnosing import Judged, StoredRun, diagnose_stored, judge_failures, known_runs
 from stream_workers.errors import FencedError, HoleError
 from stream_workers.lease import refuse_zombie
+from stream_workers.partitions import Partitions
 from stream_workers.sqlstate import understood
 from stream_workers.stages import (
     FAILURE_COLUMNS,
@@ -37,9 +37,6 @@ from stream_workers.stages import (
 from stream_workers.statements import QUERIES
 from stream_workers.store import Epochs, Saved, Taken
 
-DAY_US: Final = 86_400_000_000
-_PARTITION_PAST: Final = timedelta(days=400)  # steps older than this, or from the future, lie in the default partition
-_PARTITION_AHEAD: Final = timedelta(days=2)
 _IDLE_MAX_MS: Final = 5_000  # between two statements of a transaction a worker thinks for milliseconds
 _APPLICATION: Final = "agenttracer-worker"
 _T = TypeVar("_T")
@@ -56,7 +53,7 @@ class PostgresStore:
         self._timeout_s = transaction_timeout_s
         self._schema = schema
         self._connection: asyncpg.Connection | None = None
-        self._days: set[int] = set()
+        self._partitions = Partitions()
         self._turn = asyncio.Lock()
 
     async def save(self, topic: Topic, batch: Batch, *, epochs: Epochs | None = None) -> Saved:
@@ -89,24 +86,22 @@ class PostgresStore:
 
     async def _with_connection(self, work: Callable[[asyncpg.Connection], Awaitable[_T]]) -> _T:
         async with self._turn:
-            began_s = time.monotonic()
             try:
-                return await asyncio.wait_for(self._connected(work), self._timeout_s)
+                return await within(self._timeout_s, self._connected(work), break_off=self._terminate)
             except BaseException as error:
-                if isinstance(error, FencedError | HoleError):
-                    raise
-                # After anything unexpected the connection's state is unknown; asyncpg's polite cancel is unbounded.
-                self._terminate()
-                # Told to end in mid-transaction, it often says that it cannot, instead of the limit's own TimeoutError.
-                is_over = isinstance(error, Exception) and time.monotonic() - began_s >= self._timeout_s
-                told = understood(TimeoutError() if is_over else error)
+                if not isinstance(error, FencedError | HoleError):
+                    self._terminate()  # after anything unexpected the connection's state is unknown
+                told = understood(error)
                 if told is None:
                     raise
                 raise told from None  # asyncpg's own text may hold row values
 
     async def _connected(self, work: Callable[[asyncpg.Connection], Awaitable[_T]]) -> _T:
         if self._connection is None or self._connection.is_closed():
+            self._partitions.forget()
             self._connection = await _connect(self._dsn, self._schema, self.server_settings, timeout_s=self._timeout_s)
+            await self._connection.execute(QUERIES["end_overdue"], _APPLICATION, self._timeout_s)
+            await self._connection.execute(QUERIES["create_stages"])
         return await work(self._connection)
 
     def _terminate(self) -> None:
@@ -133,12 +128,7 @@ class PostgresStore:
         return await write_rows(connection, batch)
 
     async def _ensure_partitions(self, connection: asyncpg.Connection, steps: Sequence[StepRow]) -> None:
-        today = datetime.now(UTC).date()
-        for day in {row.started_at // DAY_US for row in steps} - self._days:
-            when = date(1970, 1, 1) + timedelta(days=day)
-            if today - _PARTITION_PAST <= when <= today + _PARTITION_AHEAD:
-                await connection.execute("SELECT ensure_steps_partition($1)", when)
-                self._days.add(day)
+        await self._partitions.ensure(connection, steps)
 
 
 async def _connect(dsn: str, schema: str, more: Mapping[str, str], *, timeout_s: float) -> asyncpg.Connection:
@@ -160,10 +150,7 @@ async def _connect(dsn: str, schema: str, more: Mapping[str, str], *, timeout_s:
         "plan_cache_mode": "force_custom_plan",
         **more,
     }
-    connection = await asyncpg.connect(dsn, server_settings=settings, timeout=5)
-    await connection.execute(QUERIES["end_overdue"], _APPLICATION, timeout_s)
-    await connection.execute(QUERIES["create_stages"])
-    return connection
+    return await asyncpg.connect(dsn, server_settings=settings, timeout=5)
 
 
 async def _lock_ledger(connection: asyncpg.Connection, topic: Topic, batch: Batch, epochs: Epochs | None) -> None:

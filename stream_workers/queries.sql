@@ -41,6 +41,14 @@ SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
 WHERE usename = current_user AND datname = current_database() AND application_name = $1 AND pid <> pg_backend_pid()
     AND xact_start < now() - make_interval(secs => $2);
 
+-- name: limit_partition
+-- For the next statement's transaction: whoever reads or writes steps waits for it no longer than this.
+SELECT set_config('statement_timeout', '2s', true);
+
+-- name: ensure_partition
+-- Makes a day's partition, or finds that it is there. Ends with 55P03 where somebody holds the steps.
+SELECT ensure_steps_partition($1);
+
 -- name: lock_ledger
 -- Makes the partitions' rows if they are new, locks them until the end, and says how far each is covered without a hole and what
 -- its epoch is: above the writer's own, somebody else has taken it. A row with a lower one is of a store that was set back.

@@ -18,6 +18,10 @@ def understood(error: BaseException) -> WorkerError | None:
     """The worker's error for one of asyncpg's or the network's; None for what nobody expected."""
     if isinstance(error, asyncpg.InvalidCachedStatementError):
         return TransientStoreError("schema_changed")  # a migration or a swap under a prepared statement: prepare it anew
+    if isinstance(error, asyncpg.CheckViolationError) and error.constraint_name is None:
+        return TransientStoreError(
+            "partition_made"
+        )  # the row's day got its partition while the row was on its way to the default one
     state = getattr(error, "sqlstate", None)
     if isinstance(error, asyncpg.PostgresError) and isinstance(state, str):
         return _of_state(state)

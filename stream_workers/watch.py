@@ -10,6 +10,7 @@ import faulthandler
 import os
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from faust.types.tuples import TP
@@ -46,18 +47,17 @@ class Watch:
         self._leases = leases
         self._retention = retention
         self._fenced_max_s = fenced_max_s
+        self._positions: dict[int, int | None] = {}
+        self._lag = 0
 
     async def run(self) -> None:
-        """Never returns; an error of its own is logged and the next look is tried."""
-        while True:
-            await asyncio.sleep(_EVERY_S)
-            try:
-                await self._look()
-            except Exception as error:  # noqa: BLE001 - a look that failed must not end a worker that works
-                _log.warning("watch_failed", error_class=error_class(error))
+        """Never returns. What is seen is shown whatever the store does: only the judgement asks it."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_again_and_again(self._look))
+            tasks.create_task(_again_and_again(self._judge))
 
     async def _look(self) -> None:
-        lag = 0
+        lag = self._lag = unread = 0  # a look that fails leaves nothing to judge
         positions: dict[int, int | None] = {}
         waiting_since: dict[int, float | None] = {}
         self._metrics.lag_records.clear()
@@ -66,7 +66,8 @@ class Watch:
             highwater, stored = self._app.consumer.highwater(tp), self._app.consumer.stored_offset(tp)
             positions[tp.partition] = stored
             if highwater is None or stored is None:
-                continue  # nothing was fetched yet
+                unread += 1  # nothing was fetched yet
+                continue
             behind = max(0, highwater - stored)
             lag += behind
             self._show(tp, behind)
@@ -74,22 +75,35 @@ class Watch:
                 waiting_since[tp.partition] = None
             elif reached_s := self._app.consumer.reached_s(tp):
                 waiting_since[tp.partition] = reached_s
+            else:
+                unread += 1
+        self._metrics.unread_partitions.set(unread)
         self._retention.look(waiting_since)
-        await self._judge(positions, lag)
+        self._positions, self._lag = positions, lag
 
     def _show(self, tp: TP, behind: int) -> None:
         oldest_s = self._app.consumer.oldest_s(tp)
         self._metrics.lag_records.labels(tp.partition).set(behind)
         self._metrics.lag_seconds.labels(tp.partition).set(max(0.0, time.time() - oldest_s) if oldest_s else 0.0)
 
-    async def _judge(self, positions: dict[int, int | None], lag: int) -> None:
+    async def _judge(self) -> None:
         fenced_s = self._leases.fenced_for_s()
         if fenced_s > self._fenced_max_s:
             _log.error("fenced_without_rebalance", fenced_s=round(fenced_s))
             os._exit(EXIT_FENCED)
         if fenced_s:
             return  # what looks stuck is waiting for Kafka's word
-        if await self._stuck.is_stuck(positions, lag=lag):
-            _log.error("stuck", lag_records=lag)
+        if await self._stuck.is_stuck(self._positions, lag=self._lag):
+            _log.error("stuck", lag_records=self._lag)
             faulthandler.dump_traceback(file=sys.stderr)
             os._exit(EXIT_STUCK)
+
+
+async def _again_and_again(look: Callable[[], Awaitable[None]]) -> None:
+    """An error of a look is logged, and the next one is tried."""
+    while True:
+        await asyncio.sleep(_EVERY_S)
+        try:
+            await look()
+        except Exception as error:  # noqa: BLE001 - a look that failed must not end a worker that works
+            _log.warning("watch_failed", error_class=error_class(error))

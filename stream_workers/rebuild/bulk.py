@@ -33,6 +33,9 @@ class BulkStore(PostgresStore):
         "idle_in_transaction_session_timeout": "60000",  # nobody waits for it, and a busy machine makes large batches slow
     }
 
+    async def _ensure_partitions(self, connection: asyncpg.Connection, steps: Sequence[StepRow]) -> None:
+        await self._partitions.ensure_patiently(connection, steps)
+
     async def _write(self, connection: asyncpg.Connection, batch: Batch) -> Saved:
         try:
             async with connection.transaction():

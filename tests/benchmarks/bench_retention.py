@@ -21,7 +21,8 @@ from ddl.migrate import migrate
 from stream_workers.batch import Received, Topic, make_batch
 from stream_workers.decode import canonical_json
 from stream_workers.deletion import apply_retention, set_retention
-from stream_workers.postgres import DAY_US, PostgresStore
+from stream_workers.partitions import DAY_US
+from stream_workers.postgres import PostgresStore
 from tests.support.stacks import Stack, new_stack
 from tests.support.traffic import Traffic
 

@@ -16,7 +16,8 @@ from deploy.command.app import app as command
 from stream_workers.batch import Received, Topic, make_batch
 from stream_workers.decode import canonical_json
 from stream_workers.deletion import session
-from stream_workers.postgres import DAY_US, PostgresStore
+from stream_workers.partitions import DAY_US
+from stream_workers.postgres import PostgresStore
 from tests.support.traffic import Traffic
 
 Call = Callable[..., Result]

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from urllib.parse import urlsplit
 
 import asyncpg
 import httpx
@@ -16,6 +15,7 @@ from query_service.postgres import Connection, Postgres
 from query_service.settings import QuerySettings
 from query_service.store import PostgresReader
 from query_service.testing_rows import DEFAULT_RUN, RunRow
+from tests.support.relay import Relay
 
 pytestmark = pytest.mark.anyio
 Putting = Callable[..., Awaitable[None]]
@@ -26,47 +26,9 @@ SWAP = "ALTER SCHEMA agenttracer RENAME TO agenttracer_old; ALTER SCHEMA shadow 
 SWAP_BACK = "ALTER SCHEMA agenttracer RENAME TO shadow; ALTER SCHEMA agenttracer_old RENAME TO agenttracer"
 
 
-class Relay:
-    """A network in front of Postgres: carries bytes both ways while `carries` is set, and keeps them to itself otherwise."""
-
-    def __init__(self, settings: QuerySettings) -> None:
-        target = urlsplit(settings.postgres_dsn.get_secret_value())
-        assert target.hostname is not None
-        assert target.port is not None
-        self._target, self._address = target, (target.hostname, target.port)
-        self._pipes: set[asyncio.Task[None]] = set()
-        self.carries = asyncio.Event()
-        self.carries.set()
-
-    async def open(self) -> None:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        port = self._server.sockets[0].getsockname()[1]
-        user = self._target.netloc.rpartition("@")[0]
-        self.dsn = SecretStr(self._target._replace(netloc=f"{user}@127.0.0.1:{port}").geturl())
-
-    async def close(self) -> None:
-        self._server.close()
-        for pipe in self._pipes:
-            pipe.cancel()
-        await asyncio.gather(*self._pipes, return_exceptions=True)
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection(*self._address)
-        for source, sink in ((reader, far_writer), (far_reader, writer)):
-            self._pipes.add(asyncio.create_task(self._pipe(source, sink)))
-
-    async def _pipe(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        try:
-            while data := await source.read(65_536):
-                await self.carries.wait()
-                sink.write(data)
-        finally:
-            sink.close()
-
-
 @pytest.fixture
 async def through_relay(settings: QuerySettings) -> AsyncIterator[Relay]:
-    relay = Relay(settings)
+    relay = Relay(settings.postgres_dsn.get_secret_value())
     await relay.open()
     yield relay
     await relay.close()
@@ -134,7 +96,9 @@ async def test_silent_server_is_given_up(settings: QuerySettings) -> None:
 
 async def test_dead_network_is_given_up(settings: QuerySettings, through_relay: Relay) -> None:
     """A network that carries nothing any more holds no request for ever, and costs none once it carries again."""
-    postgres = await opened(changed(settings, postgres_dsn=through_relay.dsn, transaction_timeout_s=0.2, acquire_timeout_s=0.5))
+    postgres = await opened(
+        changed(settings, postgres_dsn=SecretStr(through_relay.dsn), transaction_timeout_s=0.2, acquire_timeout_s=0.5)
+    )
     store = PostgresReader(postgres)
     try:
         assert await store.ready() is None

@@ -22,7 +22,8 @@ from stream_workers.core.fold import Tables, fold
 from stream_workers.decode import canonical_json
 from stream_workers.deletion import apply_retention, day, remove_run, session, set_retention
 from stream_workers.errors import WorkerError
-from stream_workers.postgres import DAY_US, PostgresStore
+from stream_workers.partitions import DAY_US
+from stream_workers.postgres import PostgresStore
 from stream_workers.stored import differences, stored_tables
 from stream_workers.topic_log import Reach
 from stream_workers.verify import Scope, verify
@@ -432,6 +433,36 @@ def test_no_day_is_dropped_from_under_verify(run: Callable[[Work], None]) -> Non
         assert report.equal, report.examples
         assert not log.applied.complete
         assert (await subject.apply()).complete
+
+    run(work)
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_day_in_the_default_partition_expires_alike(run: Callable[[Work], None], moved: bool) -> None:  # noqa: FBT001 - a parameter
+    """Steps that came while somebody held the table: verify finds nothing wrong; they go, as a day once they have one."""
+    records = [*traffic_of(29, "shop", 10), *traffic_of(30, "shop", 2)]
+
+    async def nothing() -> None:
+        pass
+
+    async def work(subject: Subject) -> None:
+        holder = await asyncpg.connect(subject.dsn["owner"], server_settings={"search_path": SCHEMA})
+        await holder.execute("BEGIN; LOCK TABLE steps IN ACCESS SHARE MODE")
+        await subject.save(records)
+        await holder.close()
+        assert not {table_of(midday(10)), table_of(midday(2))} & await subject.partitions()
+        if moved:
+            await subject.sql(f"SELECT ensure_steps_partition('{table_of(midday(10))[6:]}')")
+            await subject.sql("TRUNCATE one_by_one")
+        log: Any = _EmptyLog(len(records), nothing)
+        report = await verify(subject.dsn["owner"], log, TOPIC, scope=Scope(), memory_bytes=1 << 24, progress=lambda *_: None)
+        assert report.equal, report.examples
+        await subject.keep(shop=5)
+        applied = await subject.apply()
+        assert (applied.complete, applied.runs.total()) == (True, 12)
+        assert applied.dropped == ([table_of(midday(10))] if moved else [])
+        assert bool(await subject.one_by_one()) != moved
+        assert await subject.wrong(records) == []
 
     run(work)
 
