@@ -275,7 +275,10 @@ CREATE VIEW agenttracer.runs_now WITH (security_invoker='true') AS
         CASE
             WHEN ((end_status IS NULL) AND (silent_after < now())) THEN 'abandoned'::text
             ELSE status
-        END AS status_now
+        END AS status_now,
+    ((step_count > 1000) OR ((failure_count > 200) AND ((failure_count - ( SELECT count(*) AS count
+           FROM agenttracer.failures
+          WHERE ((failures.project = runs.project) AND (failures.run_id = runs.run_id) AND (failures.failure_rank = 3)))) > 200))) AS truncated
    FROM agenttracer.runs;
 
 CREATE TABLE agenttracer.schema_migrations (
@@ -402,6 +405,10 @@ CREATE INDEX failures_by_code ON agenttracer.failures USING btree (project, fail
 CREATE INDEX failures_by_fingerprint ON agenttracer.failures USING btree (project, fingerprint, occurred_at DESC);
 
 CREATE INDEX failures_by_time ON agenttracer.failures USING btree (project, occurred_at DESC);
+
+CREATE INDEX failures_derived ON agenttracer.failures USING btree (project, run_id) WHERE (failure_rank = 3);
+
+CREATE INDEX failures_of_run ON agenttracer.failures USING btree (project, run_id, occurred_at, seq, failure_id);
 
 CREATE INDEX runs_by_shape ON agenttracer.runs USING btree (project, shape, started_at DESC);
 

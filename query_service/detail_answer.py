@@ -156,12 +156,19 @@ class FailureAnswer(Answer):
     message_fingerprint: Annotated[str | None, Field(description="Keyed hash of the message: equal messages have equal ones.")]
     outcome: Annotated[
         Outcome | None,
-        Field(description="`recovered`: tried again with success. Null where not judged: its step is not known, or far behind."),
+        Field(
+            description="`recovered`: tried again with success. Null where not judged: its step is not known, or one of the two "
+            "is beyond what is looked at of a `truncated` run."
+        ),
     ]
     is_root_cause: Annotated[bool, Field(description="Whether it is what the run failed of.")]
     caused_by: Annotated[str | None, Field(description="The failure further inside that this one only followed from.")]
     fingerprint: Annotated[
-        str | None, Field(description="Equal for failures of one agent, path of steps, kind, code and class; holds no content.")
+        str | None,
+        Field(
+            description="Equal for failures of one agent, path of steps, kind, code and class; holds no content. Null beyond "
+            "what is looked at of a `truncated` run."
+        ),
     ]
 
     @classmethod

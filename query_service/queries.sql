@@ -19,7 +19,7 @@ FROM (
     SELECT run_id, agent, agent_version, status_now, started_at, ended_at, latency_us, step_count, error_step_count, failure_count,
            recorded_failure_count, coalesce(failure_type, root_failure_type) AS failure_type,
            coalesce(failure_code, root_failure_code) AS failure_code, coalesce(failure_id, root_failure_id) AS failure_id,
-           root_failure_type, root_failure_code, root_failure_id, shape, parent_run_id, metadata, last_received_at, emitted,
+           root_failure_type, root_failure_code, root_failure_id, shape, truncated, parent_run_id, metadata, last_received_at, emitted,
            declared_started_at IS NOT NULL AS start_seen
     FROM runs_now
     WHERE project = $1
@@ -79,7 +79,7 @@ WITH asked AS NOT MATERIALIZED (
 SELECT run_id, agent, agent_version, status_now, runs_now.started_at, ended_at, latency_us, step_count, error_step_count,
        failure_count, recorded_failure_count, coalesce(failure_type, root_failure_type) AS failure_type,
            coalesce(failure_code, root_failure_code) AS failure_code, coalesce(failure_id, root_failure_id) AS failure_id,
-           root_failure_type, root_failure_code, root_failure_id, shape, parent_run_id, metadata, last_received_at,
+           root_failure_type, root_failure_code, root_failure_id, shape, truncated, parent_run_id, metadata, last_received_at,
        emitted, declared_started_at IS NOT NULL AS start_seen,
        (SELECT jsonb_agg(said) FROM run_producer_account($1, page.run_id) AS said) AS producers
 FROM page JOIN runs_now USING (run_id)
@@ -91,7 +91,7 @@ ORDER BY runs_now.started_at DESC, run_id DESC;
 SELECT run_id, agent, agent_version, status_now, started_at, ended_at, latency_us, step_count, error_step_count, failure_count,
        recorded_failure_count, coalesce(failure_type, root_failure_type) AS failure_type,
            coalesce(failure_code, root_failure_code) AS failure_code, coalesce(failure_id, root_failure_id) AS failure_id,
-           root_failure_type, root_failure_code, root_failure_id, shape, parent_run_id, metadata, last_received_at, emitted,
+           root_failure_type, root_failure_code, root_failure_id, shape, truncated, parent_run_id, metadata, last_received_at, emitted,
        declared_started_at IS NOT NULL AS start_seen,
        (SELECT jsonb_agg(said) FROM run_producer_account($1, $2) AS said) AS producers
 FROM runs_now
@@ -113,14 +113,18 @@ ORDER BY started_at, seq, step_id
 LIMIT $8::bigint;
 
 -- name: list_failures
--- What is stored and, for a run that is abandoned now, its silence as one more failure, so that both page as one list.
+-- What is stored and, for a run that is abandoned now, its silence as one more failure, so that both page as one list. The stored
+-- ones are a page along failures_of_run by themselves: a run with many costs no more than one with some.
 SELECT *
 FROM (
-    SELECT failure_id, failure_rank, failure_type, failure_code, rule_id, taxonomy_version, occurred_at, seq, step_id, attempt,
-           error_class, error_code, http_status, errno, retry_after_s, message_chars, message_fingerprint, outcome, caused_by,
-           fingerprint, failure_id = (SELECT root_failure_id FROM runs WHERE project = $1 AND run_id = $2) IS TRUE AS is_root
-    FROM failures
-    WHERE project = $1 AND run_id = $2
+    (SELECT failure_id, failure_rank, failure_type, failure_code, rule_id, taxonomy_version, occurred_at, seq, step_id, attempt,
+            error_class, error_code, http_status, errno, retry_after_s, message_chars, message_fingerprint, outcome, caused_by,
+            fingerprint, failure_id = (SELECT root_failure_id FROM runs WHERE project = $1 AND run_id = $2) IS TRUE AS is_root
+     FROM failures
+     WHERE project = $1 AND run_id = $2
+       AND ($3::timestamptz IS NULL OR (occurred_at, seq, failure_id) > ($3, $4::integer, $5::text))
+     ORDER BY occurred_at, seq, failure_id
+     LIMIT $6::bigint)
     UNION ALL
     SELECT 'abandoned', NULL, 'orchestration', 'abandoned', 'silence', NULL, silent_after, 2147483647, NULL, NULL,
            NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, false

@@ -26,6 +26,7 @@ RUN_EXAMPLE: Final[dict[str, Any]] = {
     "failure": {"failure_type": "tool", "failure_code": "timeout", "failure_id": "00f067aa0ba902b7"},
     "root_cause": {"failure_type": "tool", "failure_code": "timeout", "failure_id": "00f067aa0ba902b7"},
     "shape": "5b1d9c0f3a7e2468",
+    "truncated": False,
     "parent_run_id": None,
     "metadata": {"channel": "chat", "retries": 1},
     "last_received_at": "2026-01-31T12:00:02.610000Z",
@@ -120,6 +121,13 @@ class CompletenessAnswer(Answer):
     producers: Annotated[list[ProducerAnswer], Field(description="One by one; none for spans, which are not numbered.")]
 
 
+_TRUNCATED: Final = (
+    "The run has more than 1,000 steps or more than 200 failures (those of source `run_steps` aside). All are stored, counted "
+    "and listed, but only the first 1,000 steps and 200 failures by time are looked at: `root_cause`, `shape` and loops are "
+    "theirs alone, and failures beyond have no `outcome`, `caused_by` and `fingerprint`, and are in no group of `/v1/stats`."
+)
+
+
 class RunAnswer(Answer):
     """One run of an agent, as it stands at this moment."""
 
@@ -146,6 +154,7 @@ class RunAnswer(Answer):
             description="Fingerprint of the steps in their order, repetitions once; equal for equal paths, null before the end."
         ),
     ]
+    truncated: Annotated[bool, Field(description=_TRUNCATED)]
     parent_run_id: UUID | None
     metadata: Mapping[str, MetadataValue]
     last_received_at: Annotated[datetime, Field(description="When the gateway last received anything of it.")]
@@ -169,6 +178,7 @@ class RunAnswer(Answer):
             failure=_first_failure(run, silent=silent),
             root_cause=None if run.root_cause is None else FirstFailureAnswer.of(run.root_cause),
             shape=run.shape,
+            truncated=run.truncated,
             parent_run_id=run.parent_run_id,
             metadata=run.metadata,
             last_received_at=run.last_received_at,

@@ -43,7 +43,10 @@ class Producer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A run as it stands now. `status` is the effective one: an open run that was silent for too long is `abandoned`."""
+    """A run as it stands now. `status` is the effective one: an open run that was silent for too long is `abandoned`.
+
+    `truncated`: it has more steps or failures than were looked at for what is said of it as a whole.
+    """
 
     run_id: UUID
     agent: str
@@ -59,6 +62,7 @@ class Run:
     failure: FirstFailure | None
     root_cause: FirstFailure | None
     shape: str | None
+    truncated: bool
     parent_run_id: UUID | None
     metadata: Mapping[str, MetadataValue]
     last_received_at: datetime

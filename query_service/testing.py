@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from agenttracer.wire.vocabulary import FailureCode, FailureType, RunStatus
@@ -32,6 +32,10 @@ from query_service.stored import (
 from query_service.testing_rows import FailureRow, LossRow, ProducerRow, Row, RunRollupRow, RunRow, StepRollupRow, StepRow
 
 _Row = TypeVar("_Row", bound=Row)
+STEPS_MAX: Final = 1_000
+FAILURES_MAX: Final = 200
+"""What the store's view `runs_now` calls a truncated run."""
+RANK_DERIVED: Final = 3
 
 
 class FakeStore:
@@ -98,8 +102,14 @@ class FakeStore:
 
     def _run(self, row: RunRow) -> Run:
         status, start_seen = row.status_at(self._clock()), row.declared_started_at is not None
-        run: Run = _picked(Run, row, status=status, start_seen=start_seen, producers=self._producers(row))
+        truncated, producers = self._truncated(row), self._producers(row)
+        run: Run = _picked(Run, row, status=status, truncated=truncated, start_seen=start_seen, producers=producers)
         return run
+
+    def _truncated(self, row: RunRow) -> bool:
+        failures = (each for each in self._of(FailureRow, row.project) if each.run_id == row.run_id)
+        derived = sum(each.failure_rank == RANK_DERIVED for each in failures)
+        return row.step_count > STEPS_MAX or row.failure_count - derived > FAILURES_MAX
 
     def _producers(self, row: RunRow) -> list[Producer]:
         said = {each.producer: each for each in self._of(ProducerRow, row.project) if each.run_id == row.run_id}

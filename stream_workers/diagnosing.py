@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
-from stream_workers.core.diagnosis import FAILURES_MAX, NOT_JUDGED, Diagnosis, Known, RunKey, Verdict, diagnose
+from stream_workers.core.diagnosis import FAILURES_MAX, NOT_JUDGED, Diagnosis, Known, RunKey, Verdict, diagnose, in_reach
 from stream_workers.core.rows import RANK_DERIVED, FailureRow
 from stream_workers.core.run import RunState, later_end
 from stream_workers.core.tree import STEPS_MAX, Place
@@ -20,9 +20,10 @@ Judged = tuple[FailureRow, Verdict]
 
 
 class StoredRun(NamedTuple):
-    """A run before the batch: what is known of it, and between which times its steps lie, in microseconds."""
+    """A run before the batch: what is known of it, its failures, and between which times its steps lie, in microseconds."""
 
     known: Known
+    failures: int
     first_event_at: int
     last_event_at: int
 
@@ -41,12 +42,28 @@ async def known_runs(connection: asyncpg.Connection, runs: Sequence[RunState]) -
     return {(row["project"], row["run_id"]): _stored(row) for row in map(dict, rows)}
 
 
+async def failures_in_reach(
+    connection: asyncpg.Connection, written: Mapping[RunKey, Sequence[FailureRow]], stored: Mapping[RunKey, StoredRun]
+) -> Mapping[RunKey, Sequence[FailureRow]]:
+    """Those of the failures, which were written now, that the diagnoses of their runs look at. Asks only of runs with many."""
+    many = [key for key in written if key in stored and stored[key].failures >= FAILURES_MAX]
+    if not many:
+        return written
+    keys = ([project for project, _ in many], [run_id for _, run_id in many])
+    rows = await connection.fetch(QUERIES["last_judged"], *keys, FAILURES_MAX)
+    last = {(row["project"], row["run_id"]): row["occurred_us"] for row in rows}
+    return {key: in_reach(failures, last.get(key)) for key, failures in written.items()}
+
+
 async def diagnose_stored(
-    connection: asyncpg.Connection, runs: Sequence[RunState], stored: Mapping[RunKey, StoredRun]
+    connection: asyncpg.Connection,
+    runs: Sequence[RunState],
+    stored: Mapping[RunKey, StoredRun],
+    written: Mapping[RunKey, Sequence[FailureRow]],
 ) -> Mapping[RunKey, tuple[Diagnosis, News]]:
-    """Diagnoses from what is stored now, and what they change there."""
+    """Diagnoses from what is stored now, and what they change there. `written` are failures that came since the last ones."""
     places = await _places(connection, runs, stored)
-    failures = await _failures(connection, runs)
+    failures = await _failures(connection, runs, written)
     found = {}
     for run in runs:
         end = later_end(stored[run.key].known.end, run.end)
@@ -95,10 +112,14 @@ async def _places(
     return found
 
 
-async def _failures(connection: asyncpg.Connection, runs: Sequence[RunState]) -> Mapping[RunKey, list[Judged]]:
+async def _failures(
+    connection: asyncpg.Connection, runs: Sequence[RunState], written: Mapping[RunKey, Sequence[FailureRow]]
+) -> Mapping[RunKey, list[Judged]]:
     keys = ([run.project for run in runs], [run.run_id for run in runs])
+    # What was judged before were the first ones, and can have been pushed back only by what came since.
+    enough = [FAILURES_MAX + len(written.get(run.key, ())) for run in runs]
     found: dict[RunKey, list[Judged]] = {}
-    for record in map(dict, await connection.fetch(QUERIES["failures_of_runs"], *keys, FAILURES_MAX)):
+    for record in map(dict, await connection.fetch(QUERIES["failures_of_runs"], *keys, enough)):
         row = stored_failure(record)
         found.setdefault(row.key[:2], []).append((row, stored_verdict(record)))
     return found
@@ -106,4 +127,4 @@ async def _failures(connection: asyncpg.Connection, runs: Sequence[RunState]) ->
 
 def _stored(row: Mapping[str, Any]) -> StoredRun:
     known = Known(row["step_count"], stored_end(row), stored_standing(row), stored_watch(row))
-    return StoredRun(known, row["first_event_us"], row["last_event_us"])
+    return StoredRun(known, row["failure_count"], row["first_event_us"], row["last_event_us"])

@@ -19,7 +19,7 @@ from stream_workers.core.deletions import Deletions
 from stream_workers.core.diagnosis import HEALTHY, NOT_JUDGED, Diagnosis, Known, RunKey, diagnoses, grouped
 from stream_workers.core.rows import FailureRow, StepRow, prefer
 from stream_workers.core.run import ABANDON_AFTER_S, RunState
-from stream_workers.diagnosing import Judged, StoredRun, diagnose_stored, judge_failures, known_runs
+from stream_workers.diagnosing import Judged, StoredRun, diagnose_stored, failures_in_reach, judge_failures, known_runs
 from stream_workers.errors import FencedError, HoleError
 from stream_workers.lease import refuse_zombie
 from stream_workers.partitions import Partitions
@@ -183,17 +183,18 @@ async def write_rows(connection: asyncpg.Connection, batch: Batch, *, write_step
     steps, failures = grouped(rows.steps), grouped(rows.failures)
     stored = await known_runs(connection, rows.runs) if rows.runs else {}
     found = diagnoses([run for run in rows.runs if run.key not in stored], steps, failures)
-    new_steps, replaced = await (write_steps or _write_steps)(connection, rows.steps) if rows.steps else (0, frozenset())
+    new_steps, lost_steps = await (write_steps or _write_steps)(connection, rows.steps) if rows.steps else (0, frozenset())
     judged = _judged(rows.failures, found)
-    new_failures = await _write_failures(connection, judged) if judged else 0
+    new_failures, lost_failures = await _write_failures(connection, judged) if judged else (0, frozenset())
+    replaced, reached = lost_steps | lost_failures, await failures_in_reach(connection, failures, stored)
     outdated = [
         run
         for run in rows.runs
         if run.key in stored
-        and (run.key in replaced or stored[run.key].known.outdated_by(run, steps.get(run.key, ()), failures.get(run.key, ())))
+        and (run.key in replaced or stored[run.key].known.outdated_by(run, steps.get(run.key, ()), reached.get(run.key, ())))
     ]
     if outdated:
-        found |= await _diagnose_anew(connection, outdated, stored)
+        found |= await _diagnose_anew(connection, outdated, stored, failures)
     await _write_runs(connection, rows.runs, found, stored)
     if rows.producers:
         producers = [producer_values(row) for row in rows.producers]
@@ -212,9 +213,12 @@ def _judged(failures: Sequence[FailureRow], found: Mapping[RunKey, Diagnosis]) -
 
 
 async def _diagnose_anew(
-    connection: asyncpg.Connection, runs: Sequence[RunState], stored: Mapping[RunKey, StoredRun]
+    connection: asyncpg.Connection,
+    runs: Sequence[RunState],
+    stored: Mapping[RunKey, StoredRun],
+    written: Mapping[RunKey, Sequence[FailureRow]],
 ) -> dict[RunKey, Diagnosis]:
-    found = await diagnose_stored(connection, runs, stored)
+    found = await diagnose_stored(connection, runs, stored, written)
     for row in (row for _, news in found.values() for row in news.gone):
         await connection.execute(QUERIES["remove_failure"], *row.key)
     derived = [judged for _, news in found.values() for judged in news.new]
@@ -250,13 +254,15 @@ async def _write_steps(connection: asyncpg.Connection, rows: Sequence[StepRow]) 
     return new, frozenset(key[:2] for key in losers)
 
 
-async def _write_failures(connection: asyncpg.Connection, judged: Sequence[Judged]) -> int:
+async def _write_failures(connection: asyncpg.Connection, judged: Sequence[Judged]) -> tuple[int, frozenset[RunKey]]:
+    """As `_write_steps`."""
     records = [(*row, *verdict) for row, verdict in judged]
     await copy_rows(connection, "stage_failures", records, columns=FAILURE_COLUMNS)
     new: int = await connection.fetchval(QUERIES["write_failures"])
-    if new < len(judged) and await _remove_losers(connection, _FAILURES, [row for row, _ in judged]):
+    losers = await _remove_losers(connection, _FAILURES, [row for row, _ in judged]) if new < len(judged) else []
+    if losers:
         await connection.fetchval(QUERIES["write_failures"])
-    return new
+    return new, frozenset(key[:2] for key in losers)
 
 
 class _Conflicts(NamedTuple):

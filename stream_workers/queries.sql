@@ -1,5 +1,5 @@
 -- What the workers say to Postgres. One transaction: lock_ledger, known_runs, COPY into the stages, write_steps, write_failures,
--- the diagnosis of runs that were known (steps_of_runs to judge_failures), write_runs, write_producers, write_losses, bury, cover. Always in this order and sorted by key, so that no two transactions can deadlock.
+-- the diagnosis of runs that were known (last_judged to judge_failures), write_runs, write_producers, write_losses, bury, cover. Always in this order and sorted by key, so that no two transactions can deadlock.
 -- Times come as integer microseconds and become timestamptz here: exact, and cheaper than datetimes in Python.
 
 -- name: create_stages
@@ -99,8 +99,8 @@ RETURNING epoch;
 
 -- name: known_runs
 -- Which of these runs the store has, and how they stand. Locked: whoever else writes one of them waits for our diagnosis.
-SELECT runs.project, runs.run_id::text AS run_id, step_count, (extract(epoch FROM ended_at) * 1000000)::bigint AS ended_us,
-       end_digest, end_status, emitted, root_failure_id, root_failure_type, root_failure_code, shape, watched,
+SELECT runs.project, runs.run_id::text AS run_id, step_count, failure_count,
+       (extract(epoch FROM ended_at) * 1000000)::bigint AS ended_us, end_digest, end_status, emitted, root_failure_id, root_failure_type, root_failure_code, shape, watched,
        recheck_steps, (extract(epoch FROM recheck_until) * 1000000)::bigint AS recheck_until_us,
        (extract(epoch FROM first_event_at) * 1000000)::bigint AS first_event_us,
        (extract(epoch FROM last_event_at) * 1000000)::bigint AS last_event_us
@@ -123,18 +123,28 @@ CROSS JOIN LATERAL (
     LIMIT $5::bigint
 ) AS place;
 
--- name: failures_of_runs
--- The first $3 failures that events said of each run, and all that were derived or judged before.
-SELECT (extract(epoch FROM found.occurred_at) * 1000000)::bigint AS occurred_us, found.*
+-- name: last_judged
+-- When the last failure occurred that is judged of each run that has $3 or more, derived ones aside: later ones change nothing.
+SELECT asked.project, asked.run_id::text AS run_id, (extract(epoch FROM last.occurred_at) * 1000000)::bigint AS occurred_us
 FROM unnest($1::text[], $2::uuid[]) AS asked (project, run_id)
+CROSS JOIN LATERAL (
+    SELECT occurred_at FROM failures
+    WHERE failures.project = asked.project AND failures.run_id = asked.run_id AND failure_rank <> 3
+    ORDER BY occurred_at, seq, failure_id OFFSET $3::bigint - 1 LIMIT 1
+) AS last;
+
+-- name: failures_of_runs
+-- The first failures that events said of each run, as many as $3 says, and those that were derived. Along failures_of_run and
+-- failures_derived, so that a run with many costs no more than one with some.
+SELECT (extract(epoch FROM found.occurred_at) * 1000000)::bigint AS occurred_us, found.*
+FROM unnest($1::text[], $2::uuid[], $3::bigint[]) AS asked (project, run_id, failures)
 CROSS JOIN LATERAL (
     (SELECT * FROM failures
      WHERE failures.project = asked.project AND failures.run_id = asked.run_id AND failure_rank <> 3
-     ORDER BY occurred_at, failure_id LIMIT $3::bigint)
-    UNION
+     ORDER BY occurred_at, seq, failure_id LIMIT asked.failures)
+    UNION ALL
     (SELECT * FROM failures
-     WHERE failures.project = asked.project AND failures.run_id = asked.run_id
-       AND (failure_rank = 3 OR fingerprint IS NOT NULL))
+     WHERE failures.project = asked.project AND failures.run_id = asked.run_id AND failure_rank = 3)
 ) AS found;
 
 -- name: empty_failure_stage

@@ -11,9 +11,9 @@ from stream_workers.batch import Batch, DeadLetter, Topic
 from stream_workers.core.account import ProducerRow, merged
 from stream_workers.core.assemble import Rows
 from stream_workers.core.deletions import Deletions
-from stream_workers.core.diagnosis import HEALTHY, Diagnosis, Known, RunKey, diagnose, diagnoses, grouped
+from stream_workers.core.diagnosis import HEALTHY, Diagnosis, Known, RunKey, diagnose, diagnoses, grouped, in_reach, judged
 from stream_workers.core.fold import Tables, tables_with
-from stream_workers.core.rows import FailureRow, LossRow, StepRow, prefer
+from stream_workers.core.rows import FailureRow, LossRow, Row, StepRow, prefer, settle
 from stream_workers.core.run import RunState, merge
 from stream_workers.core.tree import place_of
 from stream_workers.errors import HoleError, WorkerError
@@ -134,7 +134,7 @@ class MemoryStore:
         for loss in rows.losses:
             self.losses[loss.key] = max(self.losses.get(loss.key, loss), loss)
         for producer in rows.producers:
-            self.producers[producer.key] = merged(self.producers.get(producer.key, producer), producer)
+            self.producers[producer.key] = merged([self.producers.get(producer.key, producer), producer])
         self.diagnoses |= diagnoses(new_runs, grouped(rows.steps), grouped(rows.failures))
         self.diagnoses |= {key: self._diagnosis(self.runs[key]) for key in outdated}
         return Saved(new_steps, new_failures, len(rows.steps) + len(rows.failures) - new_steps - new_failures)
@@ -142,9 +142,7 @@ class MemoryStore:
     def _outdated(self, rows: Rows) -> set[RunKey]:
         """Known runs of which these rows change what their diagnosis rests on."""
         steps, failures = grouped(rows.steps), grouped(rows.failures)
-        replaced = {
-            row.key[:2] for row in rows.steps if prefer(self.steps.get(row.key, row), row) != self.steps.get(row.key, row)
-        }
+        replaced = _replaced(self.steps, rows.steps) | _replaced(self.failures, rows.failures)
         stored = grouped(self.steps.values())
         found = set()
         for state in rows.runs:
@@ -153,9 +151,16 @@ class MemoryStore:
             diagnosis = self.diagnoses.get(state.key, HEALTHY)
             before = len(stored.get(state.key, ()))
             known = Known(before, self.runs[state.key].end, diagnosis.standing, diagnosis.watch)
-            if state.key in replaced or known.outdated_by(state, steps.get(state.key, ()), failures.get(state.key, ())):
+            looked_at = self._in_reach(state.key, failures.get(state.key, ()))
+            if state.key in replaced or known.outdated_by(state, steps.get(state.key, ()), looked_at):
                 found.add(state.key)
         return found
+
+    def _in_reach(self, key: RunKey, further: Sequence[FailureRow]) -> Sequence[FailureRow]:
+        """Those of a known run's further failures that its diagnosis would look at."""
+        said = settle([*(row for row in self.failures.values() if row.key[:2] == key), *further]).values()
+        first = judged(said)
+        return in_reach(further, first[-1].occurred_at if len(first) < len(said) else None)
 
     def _diagnosis(self, state: RunState) -> Diagnosis:
         return diagnose(
@@ -172,3 +177,8 @@ class MemoryStore:
         while offset in known:
             offset += 1
         return offset
+
+
+def _replaced(stored: Mapping[Any, Row], rows: Sequence[Row]) -> set[RunKey]:
+    """Runs of which a stored row loses against one of its key."""
+    return {row.key[:2] for row in rows if row.key in stored and prefer(stored[row.key], row) != stored[row.key]}

@@ -55,7 +55,7 @@ class Assembly:
         self._failures: list[FailureRow] = []
         self._losses: list[LossRow] = []
         self._runs: dict[tuple[str, str], RunState] = {}
-        self._producers: dict[tuple[str, str, str], ProducerRow] = {}
+        self._producers: dict[tuple[str, str, str], list[ProducerRow]] = {}
 
     def add(self, record: Record) -> None:
         """Take one record."""
@@ -67,8 +67,7 @@ class Assembly:
         self._runs[state.key] = state if seen is None else merge(seen, state)
         said = reading.producer()
         if said is not None:
-            known = self._producers.get(said.key)
-            self._producers[said.key] = said if known is None else merged(known, said)
+            self._producers.setdefault(said.key, []).append(said)
 
     def rows(self) -> Rows:
         """The rows of all records taken."""
@@ -77,7 +76,7 @@ class Assembly:
             failures=sorted(settle(self._failures).values(), key=_failure_key),
             runs=[self._runs[key] for key in sorted(self._runs)],
             losses=_greatest_totals(self._losses),
-            producers=list(self._producers.values()),  # sorted by their statement: here it would cost more
+            producers=[merged(said) for said in self._producers.values()],  # sorted by their statement: here it would cost more
         )
 
 

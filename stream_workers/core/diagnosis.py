@@ -1,7 +1,8 @@
 """What a run's failures amount to, seen over all of its steps: which were got over, what followed from what, where it began.
 
 A pure function of the run's stored rows: made anew from them whenever an event may change it (`watch.py`), never patched, so
-the order of events cannot matter. It looks at the first steps and failures of a run; what lies beyond is not judged, and says so.
+the order of events cannot matter. It looks at the first steps and failures of a run; what lies beyond is stored and counted, but
+not judged, and the run is `truncated`.
 
 - **Outcome**: `recovered` when the same thing was tried again with success, or a step above that the error had passed through;
   of a failure without a step when the run ended in success. Else `fatal`. None while the failure's step is not known.
@@ -22,11 +23,11 @@ from stream_workers.core.loop import REPEATS_MAX, loops
 from stream_workers.core.path import collapsed, digest, shape_of
 from stream_workers.core.rows import RANK_DERIVED, FailureRow, Row, StepRow
 from stream_workers.core.run import End, RunState
-from stream_workers.core.tree import Place, Tree, looked_at, place_of, shape, shapes_counted
+from stream_workers.core.tree import STEPS_MAX, Place, Tree, looked_at, place_of, shape, shapes_counted
 from stream_workers.core.watch import Watch, token_of, warm, watch_of
 
 FAILURES_MAX: Final = 200
-"""Failures of a run that are judged, its first ones: beyond, they are one and the same again."""
+"""Failures of a run that are judged, its first ones: beyond, they are one and the same again. A run with more is truncated."""
 PATH_MAX: Final = 8
 """Steps of a failure's path, the nearest ones."""
 
@@ -76,12 +77,30 @@ HEALTHY: Final = Diagnosis(Standing(), Watch(), {}, ())
 """Of a run that has not ended and of which nothing is to be said."""
 
 
+def truncated(steps: int, failures: int) -> bool:
+    """Whether a run with so many steps and failures, derived ones aside, has more of them than its diagnosis looks at.
+
+    The store's view `runs_now` says the same.
+    """
+    return steps > STEPS_MAX or failures > FAILURES_MAX
+
+
+def judged(failures: Iterable[FailureRow]) -> Sequence[FailureRow]:
+    """The first `FAILURES_MAX` of those that events said, in the order in which a run's failures are listed."""
+    said = [row for row in failures if row.failure_rank != RANK_DERIVED]
+    return sorted(said, key=lambda row: (row.occurred_at, row.seq, row.failure_id))[:FAILURES_MAX]
+
+
+def in_reach(failures: Sequence[FailureRow], last_judged_at: int | None) -> Sequence[FailureRow]:
+    """Those of the failures that can be among the judged ones of their run, the last of which occurred then. None: all are."""
+    return failures if last_judged_at is None else [row for row in failures if row.occurred_at <= last_judged_at]
+
+
 def diagnose(
     places: Sequence[Place], failures: Sequence[FailureRow], *, project: str, run_id: str, end_status: str | None
 ) -> Diagnosis:
     """The diagnosis of a run that has these steps and failures. Rows of `RANK_DERIVED` are made anew, not read."""
-    said = [row for row in failures if row.failure_rank != RANK_DERIVED]
-    return _Judge(looked_at(places), said, project=project, run_id=run_id, end_status=end_status).diagnosis()
+    return _Judge(looked_at(places), judged(failures), project=project, run_id=run_id, end_status=end_status).diagnosis()
 
 
 _IN_ORDER: Final = itemgetter(*(StepRow._fields.index(name) for name in ("started_at", "seq", "step_id")))
@@ -111,7 +130,7 @@ class _Judge:
         self._end_status = end_status
         self._tries = shapes_counted(places)
         self._loops = loops(project, run_id, self._tries)
-        self._failures = sorted(failures, key=lambda row: (row.occurred_at, row.failure_id))[:FAILURES_MAX]
+        self._failures = failures
         unsuccessful = frozenset(row.step_id for row in self._failures if row.step_id is not None)
         self._tree = Tree(places, unsuccessful=unsuccessful)
         self._causes = causes(self._failures, self._tree)
@@ -185,7 +204,7 @@ class Known(NamedTuple):
     watch: Watch
 
     def outdated_by(self, state: RunState, steps: Sequence[StepRow], failures: Sequence[FailureRow]) -> bool:
-        """Whether the run must be diagnosed anew for what is written of it now."""
+        """Whether the run must be diagnosed anew for what is written of it now. `failures` are those `in_reach`."""
         return self.end is not None or state.end is not None or bool(failures) or self.watch.broken_by(steps, stored=self.steps)
 
 

@@ -13,9 +13,19 @@ from agenttracer.wire.envelope import Record
 from stream_workers.core.account import ProducerRow
 from stream_workers.core.assemble import Rows, assemble
 from stream_workers.core.deletions import NOTHING_DELETED, Deletions
-from stream_workers.core.diagnosis import HEALTHY, NOT_JUDGED, Diagnosis, RunKey, Standing, Verdict, diagnoses, grouped
+from stream_workers.core.diagnosis import (
+    HEALTHY,
+    NOT_JUDGED,
+    Diagnosis,
+    RunKey,
+    Standing,
+    Verdict,
+    diagnoses,
+    grouped,
+    truncated,
+)
 from stream_workers.core.histogram import latency_bucket
-from stream_workers.core.rows import RANK_RECORDED, FailureRow, LossRow, StepRow
+from stream_workers.core.rows import RANK_DERIVED, RANK_RECORDED, FailureRow, LossRow, StepRow
 from stream_workers.core.run import ABANDON_AFTER_S, Json, RunState
 
 MINUTE_US: Final = 60_000_000
@@ -73,6 +83,12 @@ def tables_with(rows: Rows, found: Mapping[RunKey, Diagnosis]) -> Tables:
         run_rollups=_sums((run_rollup_key(state, standing), latency_us(state) or 0) for state, _, standing in runs.values()),
         step_rollups=_sums((step_rollup_key(row), row.duration_us) for row in rows.steps),
     )
+
+
+def truncated_runs(tables: Tables) -> frozenset[RunKey]:
+    """Runs of which more is stored than their diagnosis looks at: no column says so, since the rows do."""
+    said = Counter(row.key[:2] for row, _ in tables.failures.values() if row.failure_rank != RANK_DERIVED)
+    return frozenset(key for key, (_, counts, _) in tables.runs.items() if truncated(counts.steps, said[key]))
 
 
 def started_at(state: RunState) -> int:

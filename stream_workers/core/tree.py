@@ -7,7 +7,8 @@ from agenttracer.wire.vocabulary import StepStatus
 from stream_workers.core.rows import StepRow
 
 STEPS_MAX: Final = 1_000
-"""Steps of a run that are looked at, its first ones. Reading so many takes some 3 ms, which each late event may cost anew."""
+"""Steps of a run that are looked at, its first ones. Reading so many takes some 3 ms, which each late event may cost anew. A run
+with more is truncated."""
 _HEIGHT_MAX: Final = 32
 """Steps followed upwards. Real runs nest less deep; ids said wrongly may even form a ring."""
 

@@ -42,6 +42,24 @@ async def test_failures_say_what_became_of_them(reading: Reading) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("steps", "failures", "derived", "truncated"),
+    [(1_000, 200, 0, False), (1_001, 0, 0, True), (0, 201, 0, True), (0, 201, 1, False), (0, 219, 19, False), (0, 220, 19, True)],
+)
+async def test_a_run_with_more_than_is_looked_at_is_truncated(
+    reading: Reading, *, steps: int, failures: int, derived: int, truncated: bool
+) -> None:
+    """One more step or failure than that, derived ones aside, alone and in a list; what another run derived does not count."""
+    found_over_steps = [FailureRow(failure_id=step_id(number), failure_rank=3) for number in range(derived)]
+    others = [FailureRow(run_id=run_id(1), failure_rank=3)]
+    store = await reading(RunRow(step_count=steps, failure_count=failures), *found_over_steps, *others)
+    assert (await store.run("default", DEFAULT_RUN)).truncated is truncated
+    assert [run.truncated for run in await store.list_runs("default", RunFilter(), after=None, limit=9)] == [truncated]
+    if derived:
+        by_failure = RunFilter(failure_code="timeout")
+        assert [run.truncated for run in await store.list_runs("default", by_failure, after=None, limit=9)] == [truncated]
+
+
 async def test_runs_by_fingerprint_and_shape(reading: Reading) -> None:
     """Type, code and fingerprint must meet in one failure; a silence has no fingerprint; a shape is the run's."""
     store = await reading(

@@ -64,6 +64,7 @@ async def test_run_has_all_its_columns(reading: Reading) -> None:
         failure=row.failure,
         root_cause=FirstFailure(failure_type="model", failure_code="auth", failure_id=step_id(5)),
         shape="5b1d9c0f3a7e2468",
+        truncated=False,
         parent_run_id=run_id(9),
         metadata={"channel": "chat", "retries": 2, "score": 0.5, "vip": True},
         last_received_at=NOON,

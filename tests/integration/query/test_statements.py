@@ -155,3 +155,41 @@ async def test_steps_prune_partitions(owner: asyncpg.Connection, postgres: Postg
     later = (NOON + timedelta(days=4), bounds[1])
     rest = await plan(postgres, "list_steps", "default", DEFAULT_RUN, *later, later[0], 1, "0" * 16, 50)
     assert touched(rest) <= {"steps_20260204", "steps_default"}
+
+
+LONG = f"""
+SELECT ensure_steps_partition('{NOON.date().isoformat()}');
+
+INSERT INTO runs (project, run_id, identity_rank, agent, agent_version, declared_started_at, first_event_at, last_event_at,
+                  last_received_at, silent_after, step_count, error_step_count, failure_count, recorded_failure_count)
+SELECT 'default', '{DEFAULT_RUN}', 0, 'a', '1', noon, noon, noon + interval '30 s', noon, noon, 30000, 10000, 10000, 0
+FROM (VALUES (timestamptz '{NOON.isoformat()}')) AS at (noon);
+
+INSERT INTO steps (project, run_id, step_id, started_at, duration_us, seq, latency_bucket, attempt, kind, name, status, agent,
+                   agent_version)
+SELECT project, run_id, lpad(to_hex(n), 16, '0'), started_at + n * interval '1 ms', 1, n, 1, 1, 'tool', 'n', 'ok', 'a', '1'
+FROM runs, generate_series(1, 30000) AS n;
+
+INSERT INTO failures (project, run_id, failure_id, failure_rank, occurred_at, failure_type, failure_code, rule_id,
+                      taxonomy_version, step_id, seq, agent, agent_version)
+SELECT project, run_id, step_id, 1, started_at, 'tool', 'timeout', 'r', 1, step_id, seq, 'a', '1' FROM steps WHERE seq % 3 = 0;
+"""
+
+
+@pytest.mark.parametrize("statistics", ["", "ANALYZE runs, steps, failures"], ids=["no statistics", "statistics"])
+@pytest.mark.parametrize("after_s", [None, 20], ids=["first page", "a later page"])
+async def test_a_page_of_a_long_run_reads_no_further(
+    owner: asyncpg.Connection, postgres: Postgres, statistics: str, after_s: int | None
+) -> None:
+    """A page of fifty out of 30,000 steps or 10,000 failures reads some rows more than it shows, wherever it lies."""
+    await owner.execute(LONG + statistics)
+    after = None if after_s is None else NOON + timedelta(seconds=after_s)
+    place = (after, *((None, None) if after is None else (20_000, "0" * 16)))
+    bounds = (after or NOON, NOON + timedelta(seconds=30))
+
+    def read(nodes: list[dict[str, Any]]) -> float:
+        tables = [node for node in nodes if "Relation Name" in node]
+        return max(node["Actual Loops"] * (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) for node in tables)
+
+    assert read(await plan(postgres, "list_steps", "default", DEFAULT_RUN, *bounds, *place, 51)) <= 200
+    assert read(await plan(postgres, "list_failures", "default", DEFAULT_RUN, *place, 51)) <= 200

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 from agenttracer.wire.envelope import Producer, Record
 from agenttracer.wire.events import Event, RunFinished, RunHeartbeat, RunStarted, StepFinished
 from agenttracer.wire.vocabulary import RunEnd, StepKind, StepStatus
-from stream_workers.core.account import ProducerRow, merged, ranges_of, united
+from stream_workers.core import account
+from stream_workers.core.account import ProducerRow, Ranges, merged, ranges_of, united
 from stream_workers.core.fold import fold
 from stream_workers.decode import canonical_json
 
@@ -81,6 +83,20 @@ def test_merging_is_blind_to_order_and_repetition(parts: list[list[int]], shuffl
     shuffle.shuffle(delivered)
     found = delivered[0]
     for row in delivered[1:]:
-        found = merged(found, row)
+        found = merged([found, row])
     assert found.seen == united((number, number + 1) for part in parts for number in part)
     assert found.emitted == max((part[0] for part in parts if part[0]), default=None)
+
+
+def test_numbers_of_many_records_unite_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A producer that lost every second event costs one union a batch, not one a record."""
+    unions = []
+
+    def counting(ranges: Iterable[tuple[int, int]]) -> Ranges:
+        unions.append(1)
+        return united(ranges)
+
+    monkeypatch.setattr(account, "united", counting)
+    rows = _producers(*(("p", (_step(2 * n),)) for n in range(1, 500)))
+    assert rows[0].seen == tuple((2 * n, 2 * n + 1) for n in range(1, 500))
+    assert len(unions) == 1

@@ -28,6 +28,7 @@ RUN = Run(
     emitted=6,
     root_cause=None,
     shape=None,
+    truncated=False,
     producers=(),
 )
 LOST_SOME = Producer(producer="p", emitted=None, stored=None, gaps=0, declared={"exit": 2})

@@ -65,6 +65,7 @@ async def test_run_as_json(client: httpx.AsyncClient, store: FakeStore) -> None:
         "failure": {"failure_type": "tool", "failure_code": "timeout", "failure_id": "00f067aa0ba902b7"},
         "root_cause": {"failure_type": "tool", "failure_code": "timeout", "failure_id": "00f067aa0ba902b7"},
         "shape": "5b1d9c0f3a7e2468",
+        "truncated": False,
         "parent_run_id": None,
         "metadata": {"channel": "chat", "n": 1, "f": 0.5, "b": True},
         "last_received_at": "2026-01-31T12:00:00Z",

@@ -1,0 +1,94 @@
+"""One run as long as a hundred thousand steps, beside others: nothing is lost, nobody waits, and it costs no more as it grows."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from agenttracer.wire.envelope import Record
+from agenttracer.wire.topics import record_key
+from deploy.services import Service
+from producer_gateway.partition import partition_of
+from stream_workers.core.diagnosis import FAILURES_MAX
+from stream_workers.core.fold import truncated_runs
+from stream_workers.core.tree import STEPS_MAX
+from tests.support.long_run import RUN, end, records, run_ids, start, steps
+from tests.support.pipeline import PARTITIONS, Pipeline, get_json
+from tests.support.stacks import until
+
+STEPS = 100_000
+FAILING = 5
+PARTS = 10
+_GROWTH_MAX_BYTES = 64 << 20
+
+
+def _partition(run_id: str) -> int:
+    return partition_of(record_key("default", run_id), PARTITIONS)
+
+
+def _parts() -> Iterator[list[Record]]:
+    """The long run, one event a record, in so many parts."""
+    events = [start(), *steps(STEPS, failing=FAILING), end(STEPS)]
+    size = len(events) // PARTS + 1
+    for first in range(0, len(events), size):
+        yield list(records(events[first : first + size], flush=4))
+
+
+def _other(run_id: str) -> list[Record]:
+    """A run of eight steps."""
+    return list(records([start(run_id), *steps(8, failing=4, run_id=run_id), end(8, run_id)], flush=5))
+
+
+def _resident_bytes(worker: Service) -> int:
+    lines = Path(f"/proc/{worker.pid}/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) << 10
+
+
+def test_a_hot_run_stalls_nobody(pipeline: Pipeline) -> None:
+    """While it is written, in 100,002 records, runs behind it on its partition and on others become visible, part after part.
+
+    All of it is stored as the fold has it and said to be truncated, the worker's memory does not grow with it, and the database
+    read a small multiple of what was written: no batch reads what the batches before it wrote.
+    """
+    worker, query = pipeline.worker(), pipeline.query()
+    ids = {beside: (one for one in run_ids() if (_partition(one) == _partition(RUN)) is beside) for beside in (True, False)}
+    written, resident = 0, [0]
+    for part in _parts():
+        others = [next(ids[True]), next(ids[False])]
+        behind = [record for run_id in others for record in _other(run_id)]
+        pipeline.produce([*part, *behind])
+        written += len(part) + len(behind)
+        for run_id in others:
+            _wait_visible(query, run_id)
+        pipeline.wait_covered(written)
+        resident.append(_resident_bytes(worker))
+    found = get_json(f"{query.url}/v1/runs/{RUN}")
+    assert (found["step_count"], found["failure_count"], found["truncated"]) == (STEPS, STEPS // FAILING, True)
+    assert found["completeness"]["state"] == "complete"
+    assert not any(run["truncated"] for run in get_json(f"{query.url}/v1/runs")["runs"] if run["run_id"] != RUN)
+    assert max(resident) - resident[PARTS // 5] < _GROWTH_MAX_BYTES
+    worker.terminate()
+    _assert_little_was_read(pipeline)
+    assert {run_id for _, run_id in truncated_runs(pipeline.assert_store_is_fold())} == {RUN}
+
+
+def _wait_visible(query: Service, run_id: str) -> None:
+    def ended() -> bool:
+        runs = get_json(f"{query.url}/v1/runs", agent_id="support", limit=100)["runs"]
+        return any(run["run_id"] == run_id and run["status"] == "failure" and run["step_count"] == 8 for run in runs)
+
+    until(ended, timeout_s=60, what="a run behind a part of the long one is visible")
+
+
+_COUNTED = "sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::bigint AS rows_read, sum(n_tup_upd)::bigint AS updated"
+
+
+def _assert_little_was_read(pipeline: Pipeline) -> None:
+    """By PostgreSQL's own count, once the worker's session has ended: at most a whole diagnosis for every transaction."""
+    session = "SELECT FROM pg_stat_activity WHERE application_name = 'agenttracer-worker' AND datname = current_database()"
+    until(lambda: not pipeline.sql(session), timeout_s=30, what="the worker's session has ended")
+
+    def counted(tables: str) -> dict[str, int]:
+        return dict(pipeline.sql(f"SELECT {_COUNTED} FROM pg_stat_user_tables WHERE relname LIKE $1", tables)[0])
+
+    diagnoses = counted("runs")["updated"] + PARTS
+    assert counted("failures")["rows_read"] <= 2 * FAILURES_MAX * diagnoses
+    assert counted("steps%")["rows_read"] <= STEPS_MAX * diagnoses
