@@ -31,6 +31,7 @@ from stream_workers.postgres import PostgresStore
 from stream_workers.settings import WorkerSettings
 from stream_workers.stuck import StuckDetector
 from stream_workers.topic import find_topic
+from stream_workers.topic_log import open_log
 from stream_workers.topic_retention import Retention, RetentionGuard, find_retention
 from stream_workers.watch import Watch
 from stream_workers.write import Writer
@@ -79,7 +80,7 @@ class Worker:
         settings = self.settings
         brake = PoisonBrake(max_share=settings.dead_letter_max_share, max_in_a_row=settings.dead_letter_max_in_a_row)
         leases = Leases(self.store, topic, self.metrics, owner=self.owner)
-        ledger = Ledger(self.store, topic, leases)
+        ledger = Ledger(self.store, topic, leases, first_record=self._first_record)
         writer = Writer(self.store, topic, self.metrics, retry_max_s=settings.retry_max_s, brake=brake, leases=leases)
         key = settings.dead_letter_key
         ingest = Ingest(
@@ -107,6 +108,10 @@ class Worker:
     async def _find_retention(self) -> Retention:
         security = self.settings.kafka_security.aiokafka_arguments()
         return await find_retention(self.settings.kafka_bootstrap, self.settings.topic, **security)
+
+    async def _first_record(self, partition: int, start: int, end: int) -> int:
+        async with open_log(self.settings.kafka_bootstrap, self.settings.topic, self.settings.kafka_security) as log:
+            return await log.first_record(partition, start, end)
 
     async def _topic(self, stop: asyncio.Event) -> Topic | None:
         """The topic, waited for as long as it takes; None when told to stop meanwhile."""

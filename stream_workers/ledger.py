@@ -5,19 +5,24 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
+from aiokafka.errors import KafkaError
 from faust.types.tuples import TP
 
-from servicekit.logs import Log
+from servicekit.logs import Log, error_class
 from stream_workers.batch import Topic
-from stream_workers.errors import FencedError, TransientStoreError
+from stream_workers.errors import FencedError, LogOvertakenError, TransientStoreError
 from stream_workers.lease import Leases
 from stream_workers.store import RunStore
 
 _PAUSE_S: Final = 0.5
-_ABSENT_AFTER_S: Final = 60.0
-"""Chunks fetched before a rewind still arrive after it, a second or two; a frontier that nobody could read for a minute, while
-later offsets came again and again, is not there to be read."""
-_ABSENT_AFTER_TRIES: Final = 5
+_ASK_AFTER_S: Final = 5.0
+"""Chunks fetched before a rewind still arrive after it, a second or two. Only a frontier that does not come for longer is asked
+for: the log alone says whether it is there."""
+_ASK_AFTER_TRIES: Final = 5
+_ASK_WITHIN_S: Final = 10.0
+"""Nothing is written meanwhile, so well below `stuck_after_s`."""
+FirstRecord = Callable[[int, int, int], Awaitable[int]]
+"""Of partition, start and end: the offset of the first record that the log has from start on, or end if there is none before."""
 _log = Log("worker.ledger")
 
 
@@ -39,7 +44,7 @@ def begin(*, committed: int | None, frontier: int, earliest: int) -> Beginning:
 
 
 class _Hole(NamedTuple):
-    """A frontier that could not be read so far: since when (monotonic, s), and how often it was tried."""
+    """A frontier that did not come so far: since when (monotonic, s), and how often it was tried."""
 
     frontier: int
     since_s: float
@@ -55,12 +60,14 @@ class Ledger:
         topic: Topic,
         leases: Leases,
         *,
+        first_record: FirstRecord,
         earliest: Callable[[TP], Awaitable[Mapping[TP, int]]] | None = None,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._topic = topic
         self._leases = leases
+        self._first_record = first_record
         self.earliest = earliest
         self._clock_s = clock_s
         self._holes: dict[TP, _Hole] = {}
@@ -91,19 +98,30 @@ class Ledger:
         if frontier < earliest:
             await self._lose(tp.partition, frontier, earliest)
             return earliest
-        if self._is_absent(tp, frontier):
-            # The log goes on at `found`: these offsets hold no records (a transaction's markers, for example).
-            await self._lose(tp.partition, frontier, found)
-            return found
+        there = await self._asked(tp, frontier, found) if self._is_overdue(tp, frontier) else frontier
+        if frontier < there:
+            # These offsets hold no records (a transaction's markers, for example): nobody will ever read them.
+            await self._lose(tp.partition, frontier, there)
+            return there
         _log.warning("rewind_to_ledger", partition=tp.partition, frontier=frontier, found=found)
         return frontier
 
-    def _is_absent(self, tp: TP, frontier: int) -> bool:
+    def _is_overdue(self, tp: TP, frontier: int) -> bool:
         hole = self._holes.get(tp)
         if hole is None or hole.frontier != frontier:
             hole = _Hole(frontier, self._clock_s(), 0)
         self._holes[tp] = hole = hole._replace(tries=hole.tries + 1)
-        return hole.tries > _ABSENT_AFTER_TRIES and self._clock_s() - hole.since_s > _ABSENT_AFTER_S
+        return hole.tries > _ASK_AFTER_TRIES and self._clock_s() - hole.since_s > _ASK_AFTER_S
+
+    async def _asked(self, tp: TP, frontier: int, found: int) -> int:
+        """Where the log's next record is, the frontier itself while nobody can tell. Whatever it says, the time begins anew."""
+        del self._holes[tp]
+        try:
+            async with asyncio.timeout(_ASK_WITHIN_S):
+                return await self._first_record(tp.partition, frontier, found)
+        except (KafkaError, LogOvertakenError, OSError) as error:
+            _log.warning("frontier_unknown", partition=tp.partition, frontier=frontier, error_class=error_class(error))
+            return frontier
 
     async def _frontiers(self, partitions: list[int]) -> Mapping[int, int]:
         while True:

@@ -30,6 +30,11 @@ def both(one: Iterable[tuple[int, int]], other: Iterable[tuple[int, int]]) -> li
     return minus(ours, minus(ours, other))
 
 
+def within(offset: int, ranges: Iterable[tuple[int, int]]) -> bool:
+    """Whether one of them holds it."""
+    return any(start <= offset < end for start, end in ranges)
+
+
 def size(ranges: Iterable[tuple[int, int]]) -> int:
     """How many offsets."""
     return sum(end - start for start, end in ranges)

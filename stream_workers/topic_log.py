@@ -1,4 +1,4 @@
-"""The topic as a log, read by offsets and outside of any group: for verify, rebuild and retried dead letters."""
+"""The topic as a log, read by offsets and outside of any group: for verify, rebuild, retried dead letters and lost offsets."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -90,6 +90,13 @@ class TopicLog:
                     del left[piece.partition]
                     self._consumer.pause(TopicPartition(self._topic, piece.partition))
 
+    async def first_record(self, partition: int, start: int, end: int) -> int:
+        """The offset of the first record from `start` on, `end` if there is none before. Raises LogOvertakenError."""
+        async for piece in self.read({partition: (start, end)}):
+            if piece.records:
+                return int(piece.records[0].offset)
+        return end
+
 
 @asynccontextmanager
 async def open_log(bootstrap: str, topic: str, security: KafkaSecurity) -> AsyncIterator[TopicLog]:
@@ -102,8 +109,8 @@ async def open_log(bootstrap: str, topic: str, security: KafkaSecurity) -> Async
         max_partition_fetch_bytes=_FETCH_BYTES,
         **security.aiokafka_arguments(),
     )
-    await consumer.start()
-    try:
+    try:  # around the start as well: one that found no broker has to be closed, too
+        await consumer.start()
         await consumer._client.add_topic(topic)  # noqa: SLF001 - else partitions_for_topic knows of nothing before an assignment
         yield TopicLog(consumer, topic)
     finally:

@@ -1,6 +1,5 @@
 """`agenttracer taxonomy`: what another taxonomy would make of the failures that are stored. Nothing is written."""
 
-import asyncio
 import json
 import tomllib
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ import typer
 
 from ddl.migrate import SCHEMA
 from deploy.command import screen
+from deploy.command.guard import outcome_of, refusals
 from deploy.command.options import Postgres, StateDir
 from deploy.infrastructure import Existing, Infrastructure
 from stream_workers.core.failures.override import KNOWN, TaxonomyError, overridden
@@ -38,10 +38,14 @@ def diff(  # noqa: PLR0917 - one argument an option
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Classify what is stored with both and show what changes: from, to, how often, and runs to look at."""
+    """Classify what is stored with both and show what changes: from, to, how often, and runs to look at.
+
+    Exit code: 0 done, whatever changes; 2 it could not be found out.
+    """
     before, after = named(a), named(b)
     infrastructure = Infrastructure(state_dir, existing=Existing(postgres_dsn=postgres), report=screen.Progress())
-    matrix = asyncio.run(_compare(infrastructure.owner_dsn, before, after, since.replace(tzinfo=UTC), project))
+    began = since.replace(tzinfo=UTC)
+    matrix = outcome_of(refusals(infrastructure, lambda: _compare(infrastructure.owner_dsn, before, after, began, project)))
     if as_json:
         typer.echo(json.dumps(_document(matrix), indent=2))
     else:

@@ -9,7 +9,7 @@ from typing import Final
 
 import asyncpg
 
-from stream_workers.ranges import end_of, minus, union
+from stream_workers.ranges import end_of, minus, union, within
 from stream_workers.rebuild.plan import FROM_TOPIC, NOT_FROM_TOPIC, Plan
 from stream_workers.topic_log import TopicLog
 from stream_workers.verify.coverage import LedgerRow
@@ -83,7 +83,7 @@ async def runs_in_motion(connection: asyncpg.Connection, plan: Plan, log: TopicL
     async for piece in log.read(wanted):
         for raw in piece.records:
             head = head_of(raw.value or b"")
-            if head is not None and any(start <= raw.offset < end for start, end in apart[piece.partition]):
+            if head is not None and within(raw.offset, apart[piece.partition]):
                 found.add((head.project, head.run_id))
     return found
 

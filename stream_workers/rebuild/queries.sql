@@ -71,6 +71,21 @@ ON CONFLICT DO NOTHING;
 -- So that nothing deleted comes back. What is deleted from now on is deleted in both schemas.
 INSERT INTO shadow.deletions SELECT * FROM live.deletions ON CONFLICT DO NOTHING;
 
+-- name: make_old_runs
+-- Which runs are taken over from the live store, for the transaction that does it.
+CREATE TEMPORARY TABLE old_runs (
+    project text COLLATE "C", run_id uuid, PRIMARY KEY (project, run_id)
+) ON COMMIT DROP;
+
+-- name: choose_old_runs
+-- Those that began before $1 (us; null: none), also where the shadow has a part of them; if $2, all that the shadow lacks, too.
+INSERT INTO old_runs
+SELECT project, run_id FROM live.runs AS ours
+WHERE first_event_at < 'epoch'::timestamptz + $1::bigint * interval '1 microsecond'
+   OR ($2::boolean AND NOT EXISTS (
+       SELECT FROM shadow.runs AS theirs WHERE theirs.project = ours.project AND theirs.run_id = ours.run_id
+   ));
+
 -- name: sum_runs
 -- What the workers' transactions would have added up, in one go. Definitions: core/fold.py.
 INSERT INTO shadow.run_rollups (

@@ -18,7 +18,7 @@ from stream_workers.errors import RebuildError
 from stream_workers.rebuild.diff import Diff, compare
 from stream_workers.rebuild.fill import run_filler
 from stream_workers.rebuild.plan import Plan
-from stream_workers.rebuild.shadow import State, drop_shadow, finish, prepare
+from stream_workers.rebuild.shadow import Past, State, drop_shadow, finish, prepare
 from stream_workers.rebuild.swap import swap
 from stream_workers.topic_log import Reach, TopicLog, open_log
 from stream_workers.verify.verify import SKEW_US, head_of
@@ -52,19 +52,28 @@ async def rebuild(
             await drop_shadow(connection, plan)
         state = await prepare(connection, plan, await log.reach())
         if not state.finished:
+            report("filling")
             await _bulk(connection, plan, state, progress)
-            await finish(connection, plan, horizon_us=await _horizon_us(connection, plan, log), report=report)
+            await finish(connection, plan, past=await _past(connection, plan, log), report=report)
             state = await prepare(connection, plan, await log.reach())
         with _fillers(plan, None) as fillers:
+            report("catching up")
             await _caught_up(connection, plan, fillers, progress)
+            report("comparing")
             diff = await compare(plan, log)
-            pause_s = await swap(connection, plan) if swap_equal and (diff.empty or accept) else None
+            pause_s = await _swapped(connection, plan, report) if swap_equal and (diff.empty or accept) else None
         return Outcome(diff, state.runs_taken_over, pause_s)
+
+
+async def _swapped(connection: asyncpg.Connection, plan: Plan, report: Report) -> float | None:
+    report("swapping")
+    return await swap(connection, plan)
 
 
 @asynccontextmanager
 async def _alone(plan: Plan) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(plan.dsn, server_settings={"timezone": "UTC", "jit": "off"})
+    settings = {"application_name": "agenttracer-rebuild", "timezone": "UTC", "jit": "off"}
+    connection = await asyncpg.connect(plan.dsn, server_settings=settings)
     try:
         deadline = time.monotonic() + _LOCK_WITHIN_S
         while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
@@ -123,18 +132,18 @@ async def _caught_up(connection: asyncpg.Connection, plan: Plan, fillers: list[S
         await asyncio.sleep(_POLL_S)
 
 
-async def _horizon_us(connection: asyncpg.Connection, plan: Plan, log: TopicLog) -> int | None:
-    """Runs that began before this are older than the log, as far as clocks can tell; None where the log has everything."""
+async def _past(connection: asyncpg.Connection, plan: Plan, log: TopicLog) -> Past:
     others = await connection.fetchval(plan.query("other_topics"), plan.topic.id)
     cut = {partition: reach for partition, reach in (await log.reach()).items() if reach.begin or others}
-    found = [await _first_us(log, partition, reach) for partition, reach in cut.items() if reach.begin < reach.end]
-    return max(found) + SKEW_US if found else None
+    firsts = [await _first_us(log, partition, reach) for partition, reach in cut.items()]
+    said = [first_us for first_us in firsts if first_us is not None]
+    return Past(max(said) + SKEW_US if said else None, silent=len(said) < len(firsts))
 
 
-async def _first_us(log: TopicLog, partition: int, reach: Reach) -> int:
+async def _first_us(log: TopicLog, partition: int, reach: Reach) -> int | None:
     async for piece in log.read({partition: reach}):
         for raw in piece.records:
             head = head_of(raw.value or b"")
             if head is not None:
                 return head.received_at
-    return 0
+    return None

@@ -6,7 +6,7 @@ Whoever calls holds the rebuild's lock: one rebuild at a time.
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import asyncpg
 
@@ -26,6 +26,21 @@ class State:
     targets: Mapping[int, int]
     finished: bool
     runs_taken_over: int
+
+
+class Past(NamedTuple):
+    """What the log of a topic that was cut, or made anew, no longer has."""
+
+    before_us: int | None
+    """Runs that began before this are older than the log, as far as clocks can tell; None where the log has everything."""
+    silent: bool
+    """A partition that was cut has no record left that would tell how far back its runs went: what is not in the shadow may be
+    its."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether the log has everything."""
+        return self.before_us is None and not self.silent
 
 
 async def prepare(connection: asyncpg.Connection, plan: Plan, reach: Mapping[int, Reach]) -> State:
@@ -75,15 +90,15 @@ async def _begin(connection: asyncpg.Connection, plan: Plan, reach: Mapping[int,
     await connection.execute(plan.query("remember"), plan.topic.id, PRESENT.version, json.dumps(targets), definitions)
 
 
-async def finish(connection: asyncpg.Connection, plan: Plan, *, horizon_us: int | None, report: Callable[[str], None]) -> None:
+async def finish(connection: asyncpg.Connection, plan: Plan, *, past: Past, report: Callable[[str], None]) -> None:
     """Take over what the log no longer reaches, add up, index. One transaction: done, or to be done again."""
     async with connection.transaction(isolation="repeatable_read"):
         # Before the snapshot: whoever deletes now waits, or what is taken over would bring back what is gone.
         await connection.execute(f'LOCK TABLE "{plan.live}".deletions IN SHARE MODE')
         await connection.execute(f"SET LOCAL maintenance_work_mem = '{_WORK_MEM}'; SET LOCAL work_mem = '{_WORK_MEM}'")
-        taken = 0 if horizon_us is None else await _take_over_runs(connection, plan, horizon_us)
+        taken = 0 if past.empty else await _take_over_runs(connection, plan, past)
         if taken:
-            report(f"{taken} runs began before the log does; they are taken over from the live store as they are")
+            report(f"{taken} runs that the log no longer has whole are taken over from the live store as they are")
         for table in SUMS:
             await connection.execute(f'TRUNCATE "{plan.shadow}".{table}')
         report("adding up")
@@ -99,12 +114,9 @@ async def finish(connection: asyncpg.Connection, plan: Plan, *, horizon_us: int 
         await connection.execute(f'ANALYZE "{plan.shadow}".{table}')
 
 
-async def _take_over_runs(connection: asyncpg.Connection, plan: Plan, horizon_us: int) -> int:
-    await connection.execute(
-        "CREATE TEMPORARY TABLE old_runs ON COMMIT DROP AS SELECT project, run_id "  # noqa: S608 - our own name and a number
-        f"FROM \"{plan.live}\".runs WHERE first_event_at < 'epoch'::timestamptz + {horizon_us} * interval '1 microsecond'"
-    )
-    await connection.execute("CREATE UNIQUE INDEX ON old_runs (project, run_id)")
+async def _take_over_runs(connection: asyncpg.Connection, plan: Plan, past: Past) -> int:
+    await connection.execute(plan.query("make_old_runs"))
+    await connection.execute(plan.query("choose_old_runs"), past.before_us, past.silent)
     for table in FROM_TOPIC:
         columns = await written_columns(connection, plan, table)
         await connection.execute(

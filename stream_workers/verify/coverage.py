@@ -34,7 +34,10 @@ class Coverage:
     deleted: list[tuple[int, int]]
     """Covered, and deleted by the topic's retention since: nothing is left to compare with."""
     lost: list[tuple[int, int]]
-    """Deleted by the topic's retention before a worker stored them, as the ledger says."""
+    """Not stored, and not to be had any more, as the ledger says."""
+    lost_in_log: list[tuple[int, int]]
+    """Those of them that are within the log's reach. They may hold no record (a transaction's markers); one that is there is a
+    difference."""
     holes: list[tuple[int, int]]
     """Wrong: neither covered nor lost, although later offsets are."""
     overlaps: list[tuple[int, int]]
@@ -60,6 +63,7 @@ def judge(partition: int, row: LedgerRow, reach: Reach) -> Coverage:
         lag=max(0, reach.end - max(end_of(known), reach.begin)),
         deleted=both(row.covered, [(0, reach.begin)]),
         lost=row.lost,
+        lost_in_log=both(row.lost, log),
         holes=minus([(0, end_of(known))], known),
         overlaps=both(row.covered, row.lost),
         past_the_end=minus(row.covered, [(0, reach.end)]),

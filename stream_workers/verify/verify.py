@@ -17,7 +17,7 @@ from ddl.migrate import SCHEMA
 from servicekit import codec, sql
 from stream_workers.batch import Topic
 from stream_workers.core.deletions import NOTHING_DELETED, Deletions
-from stream_workers.ranges import end_of
+from stream_workers.ranges import end_of, union, within
 from stream_workers.topic_log import Reach, TopicLog
 from stream_workers.verify.compare import compare
 from stream_workers.verify.coverage import Coverage, LedgerRow, judge
@@ -101,22 +101,25 @@ class _Verification:
         return [judge(one, rows.get(one, nothing), reach.get(one, Reach(0, 0))) for one in sorted(rows.keys() | reach.keys())]
 
     async def _read(self, slices: Slices, report: Report) -> None:
-        spans = {one.partition: one for one in report.coverage if one.readable}
-        cut = {one.partition for one in report.coverage if one.begin or report.other_topics}
-        wanted = {number: (one.readable[0][0], end_of(one.readable)) for number, one in spans.items()}
+        parts = {one.partition: one for one in report.coverage}
+        silent = {one.partition for one in report.coverage if one.begin or report.other_topics}
+        spans = {number: union(one.readable, one.lost_in_log) for number, one in parts.items()}
+        wanted = {number: (span[0][0], end_of(span)) for number, span in spans.items() if span}
         total, done = sum(end - start for start, end in wanted.values()), 0
-        if cut - spans.keys():
-            self._horizon_us = _NEVER_US  # nothing tells how far back that partition's runs went
         async for piece in self._log.read(wanted):
-            readable = spans[piece.partition].readable
+            part = parts[piece.partition]
             for raw in piece.records:
-                if any(start <= raw.offset < end for start, end in readable):
+                if within(raw.offset, part.readable):
                     head = self._keep(slices, piece.partition, raw, report)
-                    if head is not None and piece.partition in cut:
+                    if head is not None and piece.partition in silent:
                         self._horizon_us = max(self._horizon_us, head.received_at + SKEW_US)
-                        cut.remove(piece.partition)
+                        silent.remove(piece.partition)
+                elif within(raw.offset, part.lost_in_log):
+                    report.differ([f"ingest_ledger {piece.partition, raw.offset}: lost, and still in the log"])
             done += piece.end - piece.start
             self._progress("reading the topic", done, total)
+        if silent:
+            self._horizon_us = _NEVER_US  # cut, and no record tells how far back their runs went
 
     def _keep(self, slices: Slices, partition: int, raw: Any, report: Report) -> "Head | None":  # noqa: ANN401 - aiokafka's record
         value, place = raw.value or b"", (partition, raw.offset)

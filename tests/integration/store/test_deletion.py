@@ -20,7 +20,7 @@ from stream_workers.errors import HeldStoreError
 from stream_workers.postgres import PostgresStore
 from stream_workers.rebuild.bulk import BulkStore
 from stream_workers.rebuild.plan import Plan
-from stream_workers.rebuild.shadow import finish, prepare
+from stream_workers.rebuild.shadow import Past, finish, prepare
 from stream_workers.stored import differences, stored_tables
 from stream_workers.topic_log import Reach
 from tests.support.traffic import Traffic
@@ -110,7 +110,14 @@ def test_retention_removes_whole_runs_and_empty_days_and_nothing_younger(migrate
     asyncio.run(work())
 
 
-def test_nothing_is_deleted_while_old_runs_are_taken_over(migrated_dsn: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+_ALL_TOO_OLD = Past((time.time_ns() // 1000) + 365 * DAY_US, silent=False)
+_ALL_LACKING = Past(None, silent=True)
+
+
+@pytest.mark.parametrize("past", [_ALL_TOO_OLD, _ALL_LACKING], ids=["too-old", "lacking"])
+def test_nothing_is_deleted_while_old_runs_are_taken_over(
+    migrated_dsn: dict[str, str], monkeypatch: pytest.MonkeyPatch, past: Past
+) -> None:
     """What the shadow copies of the live store cannot come back in it: whoever deletes is told to wait, and workers write on."""
     monkeypatch.setattr(session, "LOCK_TIMEOUT_MS", 200)
     monkeypatch.setattr(session, "_TRIES", 2)
@@ -137,7 +144,7 @@ def test_nothing_is_deleted_while_old_runs_are_taken_over(migrated_dsn: dict[str
         await worker.close()
         rebuilder = await asyncpg.connect(owner, server_settings={"timezone": "UTC"})
         await prepare(rebuilder, plan, {0: Reach(len(records), len(records))})
-        await finish(rebuilder, plan, horizon_us=(time.time_ns() // 1000) + 365 * DAY_US, report=in_between)
+        await finish(rebuilder, plan, past=past, report=in_between)
         await rebuilder.close()
         assert differences(await _tables(owner), await _tables(owner, plan.shadow)) == []
         assert (await remove_run(owner, "default", gone)).rows > 0

@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import re
 import uuid
+from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -147,3 +150,18 @@ def test_an_unknown_taxonomy_is_wrong_usage(arguments: list[str], tmp_path: Path
     """Neither a name of this release nor a file: nothing is started."""
     done = CliRunner().invoke(app, ["taxonomy", "diff", *arguments, "--since", SINCE, "--state-dir", str(tmp_path)])
     assert done.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "broken", [lambda dsn: f"{dsn}_gone", lambda dsn: re.sub(r":\d+/", ":1/", dsn)], ids=["no-database", "no-server"]
+)
+def test_a_store_that_is_away_is_one_line(migrated_dsn: dict[str, str], tmp_path: Path, broken: Callable[[str], str]) -> None:
+    """Exit code 2, nothing on standard output, no traceback, and no password of the URL."""
+    dsn = broken(migrated_dsn["owner"])
+    done = CliRunner().invoke(
+        app, ["taxonomy", "diff", "1", "1", "--since", SINCE, "--postgres", dsn, "--state-dir", str(tmp_path), "--json"]
+    )
+    assert (done.exit_code, done.stdout) == (2, ""), done.output
+    assert isinstance(done.exception, SystemExit), "typer's own exit, not an error that nobody caught"
+    assert len(done.stderr.splitlines()) == 1
+    assert (urlsplit(dsn).password or "agenttracer_owner:") not in done.stderr

@@ -2,11 +2,14 @@
 
 import asyncio
 import uuid
+from collections.abc import Iterable
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 from faust.types.tuples import TP
 
 from stream_workers.batch import Topic
+from stream_workers.errors import LogOvertakenError
 from stream_workers.lease import Leases
 from stream_workers.ledger import Beginning, Ledger, begin
 from stream_workers.metrics import Metrics
@@ -45,38 +48,80 @@ class _Clock:
         return self.now
 
 
-def _ledger(*, earliest: int, clock: _Clock) -> tuple[Ledger, MemoryStore]:
+class _Log:
+    """Has these offsets; raises what it is told to raise."""
+
+    def __init__(self, offsets: Iterable[int] = (), error: Exception | None = None) -> None:
+        self._offsets = sorted(offsets)
+        self._error = error
+        self.asked = 0
+
+    async def first_record(self, partition: int, start: int, end: int) -> int:
+        assert partition == _TP.partition
+        self.asked += 1
+        if self._error is not None:
+            raise self._error
+        return next((offset for offset in self._offsets if start <= offset < end), end)
+
+
+def _ledger(*, earliest: int, clock: _Clock, log: _Log) -> tuple[Ledger, MemoryStore]:
     async def log_begins(tp: TP) -> dict[TP, int]:
         return {tp: earliest}
 
     store = MemoryStore()
     leases = Leases(store, _TOPIC, Metrics(), owner="w")
-    return Ledger(store, _TOPIC, leases, earliest=log_begins, clock_s=clock), store
+    return Ledger(store, _TOPIC, leases, first_record=log.first_record, earliest=log_begins, clock_s=clock), store
 
 
-def test_a_hole_is_read_anew_and_never_given_up_early() -> None:
-    """Chunks fetched before a rewind come after it, many of them: none of that makes an offset lost."""
-    clock = _Clock()
-    ledger, store = _ledger(earliest=0, clock=clock)
+def _resumed(ledger: Ledger, clock: _Clock, *, frontier: int, found: int, seconds: int) -> set[int]:
+    """Where reading went on, the frontier having been due so long, ten times a second."""
+    starts = set()
+    for _ in range(seconds * 10):
+        clock.now += 0.1
+        starts.add(asyncio.run(ledger.resume_at(_TP, frontier, found)))
+    return starts
+
+
+def test_a_hole_is_read_anew_before_anybody_is_asked() -> None:
+    """Chunks fetched before a rewind come after it, many of them."""
+    clock, log = _Clock(), _Log()
+    ledger, store = _ledger(earliest=0, clock=clock, log=log)
     assert [asyncio.run(ledger.resume_at(_TP, 10, found)) for found in range(20, 60)] == [10] * 40
     clock.now = 61
     assert asyncio.run(ledger.resume_at(_TP, 15, 30)) == 15, "the frontier moved: it can be read"
+    assert (log.asked, asyncio.run(store.frontiers(_TOPIC, [0]))) == (0, {0: 0})
+
+
+def test_no_time_makes_lost_what_the_log_has() -> None:
+    """It is asked now and then, and reading begins at the frontier again and again."""
+    clock, log = _Clock(), _Log(range(60))
+    ledger, store = _ledger(earliest=0, clock=clock, log=log)
+    assert _resumed(ledger, clock, frontier=0, found=7, seconds=120) == {0}
+    assert 10 < log.asked < 25
     assert asyncio.run(store.frontiers(_TOPIC, [0])) == {0: 0}
 
 
-def test_offsets_that_nobody_can_read_for_a_minute_are_named_lost() -> None:
-    """The log goes on behind them, again and again: they hold no records."""
+@pytest.mark.parametrize(("offsets", "passed"), [((), 7), ((3, 4, 5, 6), 3)], ids=["none-before", "some-before"])
+def test_offsets_without_records_are_named_lost(offsets: tuple[int, ...], passed: int) -> None:
+    """Up to the log's next record, and no further, whatever came instead."""
     clock = _Clock()
-    ledger, store = _ledger(earliest=0, clock=clock)
-    for _ in range(6):
-        asyncio.run(ledger.resume_at(_TP, 0, 7))
-    clock.now = 61
-    assert asyncio.run(ledger.resume_at(_TP, 0, 7)) == 7
-    assert asyncio.run(store.frontiers(_TOPIC, [0])) == {0: 7}
+    ledger, store = _ledger(earliest=0, clock=clock, log=_Log(offsets))
+    assert _resumed(ledger, clock, frontier=0, found=7, seconds=6) >= {0, passed}
+    assert asyncio.run(store.frontiers(_TOPIC, [0])) == {0: passed}
+
+
+@pytest.mark.parametrize("error", [KafkaConnectionError(), TimeoutError(), LogOvertakenError()])
+def test_a_log_that_does_not_answer_loses_nothing(error: Exception) -> None:
+    """It is asked again later."""
+    clock, log = _Clock(), _Log(error=error)
+    ledger, store = _ledger(earliest=0, clock=clock, log=log)
+    assert _resumed(ledger, clock, frontier=0, found=7, seconds=30) == {0}
+    assert log.asked > 2
+    assert asyncio.run(store.frontiers(_TOPIC, [0])) == {0: 0}
 
 
 def test_what_the_log_has_deleted_is_named_lost_at_once() -> None:
     """The log begins above the frontier: there is nothing to wait for."""
-    ledger, store = _ledger(earliest=30, clock=_Clock())
+    ledger, store = _ledger(earliest=30, clock=_Clock(), log=_Log())
     assert asyncio.run(ledger.resume_at(_TP, 0, 40)) == 30
     assert asyncio.run(store.frontiers(_TOPIC, [0])) == {0: 30}

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_workers.ranges import both, end_of, frontier, minus, size, union
+from stream_workers.ranges import both, end_of, frontier, minus, size, union, within
 
 RANGES = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 8)).map(lambda pair: (pair[0], pair[0] + pair[1])), max_size=6)
 
@@ -24,6 +24,7 @@ def test_ranges_are_sets(one: list[tuple[int, int]], other: list[tuple[int, int]
         assert all(start < end for start, end in found)
         assert all(before[1] < after[0] for before, after in pairwise(found))
         assert size(found) == len(_set(found))
+        assert {offset for offset in range(40) if within(offset, found)} == _set(found)
 
 
 @given(RANGES)

@@ -26,6 +26,12 @@ def test_what_retention_deleted_is_named_and_not_wrong() -> None:
     assert not found.wrong
 
 
+def test_what_is_said_to_be_lost_is_looked_for_where_the_log_reaches() -> None:
+    """Before the log's beginning there is nothing to look for."""
+    assert judge(0, LedgerRow([(0, 2), (8, 10)], [(2, 8)]), Reach(5, 10)).lost_in_log == [(5, 8)]
+    assert judge(0, LedgerRow([(3, 5)], [(0, 3)]), Reach(5, 5)).lost_in_log == []
+
+
 def test_a_hole_an_overlap_and_a_cut_log_are_wrong() -> None:
     """Each by its name."""
     assert judge(0, LedgerRow([(0, 3), (5, 9)], []), Reach(0, 9)).holes == [(3, 5)]
