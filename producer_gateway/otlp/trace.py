@@ -53,6 +53,9 @@ class Traces:
     checked: Sequence[Checked]
     rejected: Sequence[Rejection]
     dropped: Mapping[str, int]
+    """Values, by rule."""
+    left_out: Mapping[str, int]
+    """Attributes, by class of name."""
 
 
 def to_events(decoded: Decoded) -> Traces:
@@ -73,7 +76,7 @@ def to_events(decoded: Decoded) -> Traces:
             made.append(_step_event(step, causes.get(_key(step)) if step.failed else None))
             indices.append(each.at)
     checked = [Checked(producer=producer, events=made, indices=indices) for producer, (made, indices) in events.items()]
-    return Traces(checked, rejected, dropped)
+    return Traces(checked, rejected, dropped, decoded.left_out)
 
 
 def _steps(decoded: Decoded, dropped: Counter[str], rejected: list[Rejection]) -> Iterator[_Placed]:
