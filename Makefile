@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: rebuild-drill data-dictionary fuzz help bench-sdk setup demo up down status test check format schema settings-page bench-worker bench-gateway bench-slow-clients bench-retention soak lock clean
+.PHONY: rebuild-drill data-dictionary otlp-mapping goldens fuzz help bench-sdk setup demo up down status test check format schema settings-page bench-worker bench-gateway bench-slow-clients bench-retention soak lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -69,6 +69,12 @@ bench-retention: $(STAMP) ## expiring a day as a whole beside row by row, in tup
 
 data-dictionary: $(STAMP) ## write docs/data-dictionary.md anew from the contract
 	@$(BIN)/python -m deploy.data_dictionary
+
+goldens: $(STAMP) ## run the real exporters behind tests/golden/otlp again and compare (build/goldens; needs node and npm; some minutes)
+	@$(BIN)/python -m tests.golden.otlp.make
+
+otlp-mapping: $(STAMP) ## write docs/otlp-mapping.md anew from the gateway's tables
+	@$(BIN)/python -m deploy.otlp_page
 
 FUZZ ?= 1000000
 fuzz: $(STAMP) ## 1,000,000 mutated requests to every route of the gateway's app (FUZZ=… for another number)

@@ -16,7 +16,9 @@ from agenttracer.wire.envelope import Producer, Record
 from agenttracer.wire.events import EVENT_KINDS, METADATA_MAX_KEYS, Event, Evidence, Form, Metadata, Range
 from agenttracer.wire.vocabulary import CONTENT_WORDS
 from deploy import stored_text
-from producer_gateway.otlp.table import MAPPING_VERSION, TABLE
+from deploy.otlp_page import read_as
+from producer_gateway.otlp import table
+from producer_gateway.otlp.table import MAPPING_VERSION, TABLE, Read
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "data-dictionary.md"
 _FORMS: Final[Mapping[str, tuple[str, str]]] = {
@@ -33,6 +35,12 @@ _MEASURES: Final = "a measurement; no text"
 _CLOSED: Final = "a closed set of our own words"
 _NESTED: Final = "nothing but what its own table below allows"
 _VERSION: Final = "digits and a dot"
+_OF_SPANS: Final[Mapping[Read, str]] = {
+    **dict.fromkeys((table.label, table.model, table.reason), _FORMS["name"][1]),
+    **dict.fromkeys((table.count, table.number, table.amount, table.status), _MEASURES),
+    table.flag: "true or false",
+}
+"""By how a row of the mapping reads: why what passes is safe. A new way needs a reason."""
 _HEAD: Final = """# Data dictionary
 
 Everything that AgentTracer can store about an agent. SDK, gateway and workers each rebuild what they pass on from this list, so
@@ -99,14 +107,14 @@ Under a key of which a dotted segment names content only numbers and booleans ar
 
 
 def _otlp() -> str:
-    rows = [f"| `{target}` | {read.__name__} |" for target, read, _ in TABLE if target[0] != "@"]
+    rows = [f"| `{target}` | {read_as(read)} | {_OF_SPANS[read]} |" for target, read, _ in TABLE if target[0] != "@"]
     head = f"""## Metadata of spans
 
 What OTLP spans leave in metadata, by version {MAPPING_VERSION} of [the mapping](otlp-mapping.md). An attribute has no other way
 there.
 
-| key | read as |
-|---|---|"""
+| key | read as | why it is safe |
+|---|---|---|"""
     return "\n".join([head, *rows, ""])
 
 

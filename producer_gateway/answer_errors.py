@@ -1,6 +1,6 @@
 """Errors to answers: one form for all, made from codes. The frameworks' own error pages echo input and are replaced here."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
@@ -33,9 +33,12 @@ def render_with(request: Request, render: Render) -> None:
 class ErrorAnswers:
     """Handlers that `install` gives to an app."""
 
-    def __init__(self, *, retry_after_s: int, metrics: Metrics) -> None:
+    def __init__(
+        self, *, retry_after_s: int, metrics: Metrics, why_not_found: Callable[[Request], GatewayError | None] = lambda _: None
+    ) -> None:
         self._retry_after_s = retry_after_s
         self._metrics = metrics
+        self._why_not_found = why_not_found
 
     def install(self, app: FastAPI) -> None:
         """Make `app` answer every error through these handlers."""
@@ -55,6 +58,8 @@ class ErrorAnswers:
 
     async def _http(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
+        if error.status_code == HTTPStatus.NOT_FOUND and (why := self._why_not_found(request)) is not None:
+            return await self.refusal(request, why)
         return self._plain(request, error.status_code, headers=error.headers)
 
     async def _validation(self, request: Request, _: Exception) -> Response:

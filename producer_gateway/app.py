@@ -11,7 +11,7 @@ from producer_gateway.answer_errors import ErrorAnswers
 from producer_gateway.hot_lane import HotLane, hot_endpoints
 from producer_gateway.metrics import Metrics
 from producer_gateway.openapi import describe
-from producer_gateway.otlp.route import otlp_router
+from producer_gateway.otlp.route import otlp_router, why_not_found
 from producer_gateway.record_log import RecordLog
 from producer_gateway.routes import Ingest, ingest_router
 from producer_gateway.settings import GatewaySettings
@@ -76,7 +76,7 @@ def create_app(
         # A redirect would repeat the address that was asked for, query string included.
         redirect_slashes=False,
     )
-    answers = ErrorAnswers(retry_after_s=settings.retry_after_s, metrics=metrics)
+    answers = ErrorAnswers(retry_after_s=settings.retry_after_s, metrics=metrics, why_not_found=why_not_found)
     answers.install(app)
     metrics.keys_age_seconds.set_function(keys.age_s)
     access = Access(keys, scope=Scope.INGEST, anonymous_project=settings.anonymous_project)

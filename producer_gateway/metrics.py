@@ -38,7 +38,10 @@ class Metrics:
         self.events_refused = Counter(Metric.EVENTS_REFUSED, "Events refused in answers.", ["reason"], registry=registry)
         self.values_dropped = Counter(Metric.VALUES_DROPPED, "Values left out of events.", ["rule"], registry=registry)
         self.attributes_dropped = Counter(
-            Metric.ATTRIBUTES_DROPPED, "Attributes of spans that the mapping has no place for.", ["name_class"], registry=registry
+            Metric.ATTRIBUTES_DROPPED,
+            "Attributes of spans, resources and exceptions that the mapping has no place for.",
+            ["name_class"],
+            registry=registry,
         )
         self.unknown_members = Counter(Metric.UNKNOWN_MEMBERS, "Members of a newer minor version.", registry=registry)
         self.requests_refused = Counter(Metric.REQUESTS_REFUSED, "Requests not accepted.", ["code"], registry=registry)

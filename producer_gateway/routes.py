@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final
 
 from fastapi import APIRouter, Request
@@ -45,6 +46,8 @@ _REFUSALS: Final[Mapping[Refusal, type[GatewayError]]] = {
 _DAY_US: Final = 86_400_000_000
 _OBJECTS_FACTOR: Final = 4
 """Bytes that a byte of a real body takes as objects and records, together and at the most: measured 2 to 4."""
+_SPAN_BYTES: Final = 1_500
+"""What a span takes as events and records at the least, measured where each is a run of its own."""
 Examine = Callable[[bytes], None]
 """Refuses a body that would take far more memory than its size says. Raises RefusedError."""
 
@@ -72,6 +75,7 @@ class Ingest:
             inflate_max_ratio=settings.inflate_max_ratio,
             receive_timeout_s=settings.receive_timeout_s,
         )
+        self.otlp_limits = replace(self._limits, body_max_bytes=settings.otlp_body_max_bytes)
         self._admission = Admission(
             max_bytes=settings.in_flight_max_bytes, max_requests=settings.in_flight_max_requests, metrics=metrics
         )
@@ -112,9 +116,10 @@ class Ingest:
         *,
         accepts: str = "application/json",
         examine: Examine = examine_events,
+        limits: Limits | None = None,
     ) -> bytes:
         """The request's body, inflated, and not too dense. Raises RefusedError, OverloadedError, ClientGoneError."""
-        body = await receive(request, limits=self._limits, ticket=ticket, accepts=accepts)
+        body = await receive(request, limits=limits or self._limits, ticket=ticket, accepts=accepts)
         self._byte_rate.charge(caller.key_id, ticket.received, now=time.monotonic())
         self._projects.received(caller.project, len(body))
         ticket.enter()
@@ -122,6 +127,10 @@ class Ingest:
         ticket.hold(_OBJECTS_FACTOR * len(body))
         self._metrics.body_bytes.inc(len(body))
         return body
+
+    def hold_spans(self, ticket: Ticket, spans: int, *, of_bytes: int) -> None:
+        """Reserve for spans that are smaller than usual what their body was not charged. Raises OverloadedError."""
+        ticket.hold(max(0, _SPAN_BYTES * spans - _OBJECTS_FACTOR * of_bytes))
 
     def cap_names(self, checked: Checked, caller: Caller) -> Checked:
         """The same, with `__other__` for names that are too many."""

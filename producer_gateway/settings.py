@@ -61,15 +61,19 @@ class GatewaySettings(BaseSettings):
     request_deadline_s: Annotated[float, Field(gt=0, le=60)] = 5.0
     """From a request's first byte to its answer. Half of the SDK's total timeout, so that the client hears the 503."""
     receive_timeout_s: Annotated[float, Field(gt=0, le=60)] = 3.0
-    """For the body alone: 1 MiB at 350 KiB/s, and 2 s are left to produce in."""
+    """For the body alone: 1 MiB at 350 KiB/s, 8 MiB of OTLP at 2.7 MiB/s, and 2 s are left to produce in."""
     body_max_bytes: Annotated[int, Field(gt=0)] = _MIB
     """As received. The SDK's batches stay well below; what holds more is no batch."""
+    otlp_body_max_bytes: Annotated[int, Field(gt=0)] = RECORD_MAX_BYTES
+    """As received at `/v1/traces`. As much as inflated: exporters compress only when told to, and never split what is refused."""
     inflated_max_bytes: Annotated[int, Field(gt=0)] = RECORD_MAX_BYTES
     """After decompression: 5,000 events of 1.6 KiB."""
     inflate_max_ratio: Annotated[int, Field(gt=1)] = 100
     """Events compress 10 to 30 times; gzip can reach 1,032, zstd 16,000, and only a bomb comes near."""
     events_max: Annotated[int, Field(ge=1, le=BATCH_MAX_EVENTS)] = BATCH_MAX_EVENTS
     """Events in one request. The contract's own limit, since the SDK knows that one."""
+    otlp_spans_max: Annotated[int, Field(ge=1, le=20_000)] = 10_000
+    """Spans in one request. OpenTelemetry's SDKs send 512 by default, its Collector 8,192; neither splits what is refused."""
     rate_events_per_s: Annotated[float, Field(ge=0)] = 0.0
     """Of one key, in each process. 0: no limit, since what is too much depends on what Kafka and workers behind can take."""
     rate_bytes_per_s: Annotated[float, Field(ge=0)] = 0.0

@@ -305,17 +305,15 @@ WITH incoming AS (
            'epoch'::timestamptz + recheck_until_us * interval '1 microsecond'
     FROM incoming ORDER BY project, run_id
     ON CONFLICT (project, run_id) DO UPDATE SET
-        (identity_rank, agent, agent_version) = (
-            SELECT who.* FROM (VALUES
-                (run.identity_rank, run.agent, run.agent_version),
-                (excluded.identity_rank, excluded.agent, excluded.agent_version)
-            ) AS who (identity_rank, agent, agent_version) ORDER BY 1, 2, 3 LIMIT 1),
-        (declared_started_at, start_digest, parent_run_id, parent_step_id, metadata) = (
+        (identity_rank, agent, agent_version, declared_started_at, start_digest, parent_run_id, parent_step_id, metadata) = (
             SELECT start.* FROM (VALUES
-                (run.declared_started_at, run.start_digest, run.parent_run_id, run.parent_step_id, run.metadata),
-                (excluded.declared_started_at, excluded.start_digest, excluded.parent_run_id, excluded.parent_step_id,
-                 excluded.metadata)
-            ) AS start (at, digest, parent_run_id, parent_step_id, metadata) ORDER BY 1 NULLS LAST, 2 LIMIT 1),
+                (run.identity_rank, run.agent, run.agent_version, run.declared_started_at, run.start_digest, run.parent_run_id,
+                 run.parent_step_id, run.metadata),
+                (excluded.identity_rank, excluded.agent, excluded.agent_version, excluded.declared_started_at,
+                 excluded.start_digest, excluded.parent_run_id, excluded.parent_step_id, excluded.metadata)
+            ) AS start (rank, agent, agent_version, at, digest, parent_run_id, parent_step_id, metadata)
+            -- A start that names a step of its own run is where the run went on in another process.
+            ORDER BY rank, parent_step_id IS NOT NULL AND parent_run_id IS NULL, at, digest, agent, agent_version LIMIT 1),
         (ended_at, end_digest, end_status, emitted) = (
             SELECT finish.* FROM (VALUES
                 (run.ended_at, run.end_digest, run.end_status, run.emitted),

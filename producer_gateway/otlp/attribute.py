@@ -50,7 +50,7 @@ def read(raw: bytes, found: dict[str, object], decoded: Decoded) -> Place | None
 
 def _leave_out(key: bytes, tagged: bytes, found: dict[str, object], decoded: Decoded) -> None:
     name = key.decode(errors="replace")
-    name_class = decoded.leave_out(name, found)
+    name_class = decoded.leave_out_of_span(name, found)
     if name_class != NUMBERED_CLASS and form.is_metadata_key(name):
         if len(unplaced) >= _REMEMBERED_MAX:
             unplaced.clear()
@@ -74,7 +74,7 @@ def _read_any(raw: bytes, found: dict[str, object], decoded: Decoded) -> Place |
     attribute = _KeyValue.FromString(raw)
     row = ROWS.get(attribute.key)
     if row is None:
-        decoded.leave_out(attribute.key, found)
+        decoded.leave_out_of_span(attribute.key, found)
         return None
     return _fit(row, any_value(attribute.value), raw, decoded)
 

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from producer_gateway.otlp.errors import NotOtlpError
-from producer_gateway.otlp.span import ITEMS_MAX, Decoded, Said, Span
+from producer_gateway.otlp.span import EXCEPTION, EXCEPTION_TYPE, ITEMS_MAX, Decoded, Said, Span
 from producer_gateway.otlp.table import RESOURCE_ROWS, ROWS
 
 _STATUS_ERROR: Final = 2
@@ -109,7 +109,7 @@ def _span(span: _JsonSpan, decoded: Decoded) -> Span:
         if attribute.key in ROWS:
             said[attribute.key] = _value(attribute.value)
         else:
-            decoded.leave_out(attribute.key, found)
+            decoded.leave_out_of_span(attribute.key, found)
     return Span(
         _id(span.trace_id),
         _id(span.span_id),
@@ -127,7 +127,13 @@ def _span(span: _JsonSpan, decoded: Decoded) -> Span:
 def _resource(resource: _Resource | None, decoded: Decoded) -> Said:
     attributes = (resource.attributes if resource is not None else None) or ()
     decoded.announce_attributes(len(attributes))
-    return {each.key: _value(each.value) for each in attributes if each.key in RESOURCE_ROWS}
+    said: dict[str, object] = {}
+    for each in attributes:
+        if each.key in RESOURCE_ROWS:
+            said[each.key] = _value(each.value)
+        else:
+            decoded.leave_out(each.key)
+    return said
 
 
 def _value(value: _Value | None) -> object:
@@ -161,8 +167,17 @@ def _id(digits: str) -> bytes:
 def _exception_type(events: list[_Event], decoded: Decoded) -> str | None:
     """Of the last exception: earlier ones were handled."""
     for event in reversed(events[-_EVENTS_MAX:]):
-        if event.name == "exception":
-            decoded.announce_attributes(len(event.attributes or ()))
-            attributes = (each for each in event.attributes or () if each.key == "exception.type")
-            return next((each.value.string_value for each in attributes if each.value is not None), None)
+        if event.name == EXCEPTION:
+            return _type_of(event.attributes or [], decoded)
     return None
+
+
+def _type_of(attributes: list[_Attribute], decoded: Decoded) -> str | None:
+    decoded.announce_attributes(len(attributes))
+    found: str | None = None
+    for each in attributes:
+        if each.key != EXCEPTION_TYPE:
+            decoded.leave_out(each.key)
+        elif found is None:
+            found = (each.value and each.value.string_value) or ""
+    return found

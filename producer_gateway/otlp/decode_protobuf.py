@@ -8,7 +8,7 @@ from producer_gateway.otlp import attribute
 from producer_gateway.otlp.errors import NotProtobufError
 from producer_gateway.otlp.kind import OPERATIONS
 from producer_gateway.otlp.messages import Request
-from producer_gateway.otlp.span import Decoded, Placed, Said, Span
+from producer_gateway.otlp.span import EXCEPTION, EXCEPTION_TYPE, Decoded, Placed, Said, Span
 from producer_gateway.otlp.table import DOCUMENTS, RESOURCE_ROWS, ROWS
 
 # Imported by name: protobuf makes its classes at run time, and stubs for them would be one more dependency.
@@ -96,15 +96,31 @@ _unplaced: Final = attribute.unplaced.get
 
 def _resource(attributes: Any, decoded: Decoded) -> Said:  # noqa: ANN401 - as above
     decoded.announce_attributes(len(attributes))
-    pairs = [_KeyValue.FromString(raw) for raw in attributes]
-    return {each.key: attribute.any_value(each.value) for each in pairs if each.key in RESOURCE_ROWS}
+    said: dict[str, object] = {}
+    for raw in attributes:
+        pair = _KeyValue.FromString(raw)
+        if pair.key in RESOURCE_ROWS:
+            said[pair.key] = attribute.any_value(pair.value)
+        else:
+            decoded.leave_out(pair.key)
+    return said
 
 
 def _exception_type(events: Any, decoded: Decoded) -> str | None:  # noqa: ANN401 - as above
     """Of the last exception: earlier ones were handled."""
     for raw in reversed(events[-_EVENTS_MAX:]):
         event = _Event.FromString(raw)
-        if event.name == "exception":
-            decoded.announce_attributes(len(event.attributes))
-            return next((each.value.string_value for each in event.attributes if each.key == "exception.type"), None)
+        if event.name == EXCEPTION:
+            return _type_of(event.attributes, decoded)
     return None
+
+
+def _type_of(attributes: Any, decoded: Decoded) -> str | None:  # noqa: ANN401 - as above
+    decoded.announce_attributes(len(attributes))
+    found: str | None = None
+    for pair in attributes:
+        if pair.key != EXCEPTION_TYPE:
+            decoded.leave_out(pair.key)
+        elif found is None:
+            found = pair.value.string_value
+    return found

@@ -15,8 +15,8 @@ _LARGE_BYTES: Final = 1536 * 1024
 """At its densest below spans a body of this size takes 45 MiB."""
 _MESSAGES_MAX: Final = 400_000
 """8,000 spans with 25 attributes each; at 60 bytes each they cost 24 MiB."""
-_ENVELOPES_MAX: Final = 20_000
-"""Resources, scopes and spans: four times as many as a request may have spans, so that who refuses says it more exactly."""
+_ENVELOPES_MAX: Final = 40_000
+"""Resources, scopes and spans: twice as many as the settings can allow spans, so that who refuses says it more exactly."""
 _JSON_VALUES_MAX: Final = 800_000
 """An attribute is four of them. An empty span takes 112 bytes and two of them: 45 MiB."""
 

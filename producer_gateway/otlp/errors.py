@@ -2,7 +2,8 @@
 
 RefusedError
 ├── NotProtobufError     400
-└── NotOtlpError         400
+├── NotOtlpError         400
+└── TracesOnlyError      404
 """
 
 from producer_gateway.errors import RefusedError
@@ -18,3 +19,10 @@ class NotOtlpError(RefusedError):
     """The body is not an ExportTraceServiceRequest in OTLP's JSON."""
 
     code = "otlp_json"
+
+
+class TracesOnlyError(RefusedError):
+    """Only traces are taken: set OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, not OTEL_EXPORTER_OTLP_ENDPOINT, to send nothing else."""
+
+    status = 404
+    code = "traces_only"

@@ -5,10 +5,12 @@ Whatever is not here is `other`: agents, workflows, chains, tasks, embeddings, g
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agenttracer.wire.vocabulary import StepKind
-from producer_gateway.otlp.span import Placed
+
+if TYPE_CHECKING:
+    from producer_gateway.otlp.span import Placed
 
 
 class Known(NamedTuple):
@@ -21,9 +23,7 @@ class Known(NamedTuple):
 UNKNOWN: Final = Known(StepKind.OTHER, "span")
 _TOOL_CALLS: Final = frozenset({"tool_calls", "tool_call", "tool_use", "function_call"})
 """Reasons of providers to finish that mean: the model decided what to do next, and did not answer."""
-_SEARCHES: Final = frozenset(
-    {"chroma", "marqo", "milvus", "pinecone", "qdrant", "weaviate", "lancedb", "elasticsearch", "opensearch"}
-)
+_SEARCHES: Final = ("chroma", "marqo", "milvus", "pinecone", "qdrant", "weaviate", "lancedb", "elasticsearch", "opensearch")
 
 
 def _words(kind: StepKind, *words: str) -> dict[str, Known]:
@@ -66,7 +66,7 @@ PROTOCOLS: Final[Mapping[str, Known]] = {
     **{name: Known(StepKind.OTHER, "http") for name in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")},
 }
 _SIGNALS: Final[tuple[tuple[str, Mapping[str, Known]], ...]] = (
-    # The sender's own word about agents before what the transport under it says.
+    # The sender's own word about agents before what the transport under it says. Placed is only what stands in these tables.
     ("@operation", OPERATIONS),
     ("@openinference", OPENINFERENCE),
     ("@traceloop", TRACELOOP),
@@ -83,13 +83,13 @@ SPAN_NAME_ENDS: Final[Mapping[str, Known]] = {
 _SPAN_NAME_MAX: Final = 256
 
 
-def known_as(placed: Placed, span_name: str) -> Known:
+def known_as(placed: "Placed", span_name: str) -> Known:
     """What the span says it is, by its attributes; its name is compared and forgotten."""
     marks = placed.marks
     for target, words in _SIGNALS:
         said = marks.get(target)
-        if said is not None and (known := words.get(said)) is not None:
-            return _decided(known, placed.metadata)
+        if said is not None:
+            return _decided(words[said], placed.metadata)
     found = _by_span_name(span_name) or PROTOCOLS.get(str(marks.get("@protocol")))
     return UNKNOWN if found is None else _decided(found, placed.metadata)
 

@@ -28,11 +28,14 @@ CLASSES: Final = frozenset(
 OTHER_CLASS: Final = "other"
 NUMBERED_CLASS: Final = "retrieval"
 """Whose names are read further: they number documents."""
+EXCEPTION: Final = "exception"
+"""The span event that is read, and of it one attribute alone."""
+EXCEPTION_TYPE: Final = "exception.type"
 _DOCUMENT: Final = re.compile(r"retrieval\.documents\.([0-9]{1,6})\.")
 _ENVELOPES_FACTOR: Final = 3
 """A resource and a scope for each span is the most that makes sense."""
-ATTRIBUTES_PER_SPAN: Final = 64
-"""On average, in a request of the largest size; the SDKs' own limit for one span is 128."""
+ATTRIBUTES_PER_SPAN: Final = 32
+"""On average, in a request of the most spans; the SDKs' own limit for one span is 128, and fewer spans have room for them."""
 ITEMS_MAX: Final = 16
 """Items of an array attribute that are looked at."""
 
@@ -110,11 +113,16 @@ class Decoded:
         if self.attributes > ATTRIBUTES_PER_SPAN * self.spans_max:
             raise BodyTooLargeError(code="too_many_attributes")
 
-    def leave_out(self, name: str, found: dict[str, object]) -> str:
-        """The class of an attribute that is not in the table. A document's leaves its number behind, as what was found."""
+    def leave_out(self, name: str) -> str:
+        """Count an attribute that is not in the table: under the class that is answered."""
         segment = name.partition(".")[0]
         name_class = segment if segment in CLASSES else OTHER_CLASS
         self.left_out[name_class] += 1
-        if segment == NUMBERED_CLASS and (numbered := _DOCUMENT.match(name)) is not None:
+        return name_class
+
+    def leave_out_of_span(self, name: str, found: dict[str, object]) -> str:
+        """As `leave_out`. A document's leaves its number behind, as what was found."""
+        name_class = self.leave_out(name)
+        if name_class == NUMBERED_CLASS and (numbered := _DOCUMENT.match(name)) is not None:
             found[DOCUMENTS] = max(int(numbered[1]) + 1, cast("int", found.get(DOCUMENTS, 0)))
         return name_class

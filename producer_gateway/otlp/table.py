@@ -12,12 +12,16 @@ from typing import Final, NamedTuple
 from agenttracer.wire import form
 from agenttracer.wire.events import COUNT_MAX, INT64_MAX, MetadataValue
 from agenttracer.wire.vocabulary import INVALID_NAME
+from producer_gateway.otlp.kind import OPENINFERENCE, OPERATIONS, PROTOCOLS, REQUEST_TYPES, TRACELOOP, Known
 
 MAPPING_VERSION: Final = 1
-_WORD_MAX_CHARS: Final = 4 * form.NAME_MAX_CHARS
+_HYPHENED_MAX_CHARS: Final = 4 * form.NAME_MAX_CHARS
+"""No longer string is split into its words."""
+OTHER_ERROR: Final = "_OTHER"
+"""OpenTelemetry's own word for an error that has no better one: it says nothing, and nothing is lost with it."""
 
 Read = Callable[[object], MetadataValue | None]
-"""The value as it may be stored, or None where it does not fit: then it is left out and counted under the target's rule."""
+"""The value as it may be stored, or None where it does not fit: then it is left out and counted."""
 
 
 def label(value: object) -> str | None:
@@ -65,9 +69,19 @@ def reason(value: object) -> str | None:
     return min((fit for each in value if (fit := label(each)) is not None), default=None)
 
 
-def word(value: object) -> str | None:
-    """A string that `kind` and `step` look up in closed tables, or take apart; never stored as it is."""
-    return value if isinstance(value, str) and len(value) <= _WORD_MAX_CHARS else None
+def word_of(words: Mapping[str, Known]) -> Read:
+    """A word of one of the closed tables of kinds."""
+
+    def kind_word(value: object) -> str | None:
+        """A word of the kinds below; never stored as it is."""
+        return value if isinstance(value, str) and value in words else None
+
+    return kind_word
+
+
+def error_type(value: object) -> str | None:
+    """An error's class, code or status, of the form of names; `_OTHER` says nothing."""
+    return OTHER_ERROR if value == OTHER_ERROR else label(value)
 
 
 def tool_name(value: object) -> str:
@@ -77,7 +91,7 @@ def tool_name(value: object) -> str:
 
 def hyphened(value: object) -> str:
     """An agent's or service's name or version, with hyphens for blanks. A misfit leaves the contract's placeholder."""
-    if isinstance(value, str) and len(value) <= _WORD_MAX_CHARS:
+    if isinstance(value, str) and len(value) <= _HYPHENED_MAX_CHARS:
         return label(value) or label("-".join(value.split())) or INVALID_NAME
     return INVALID_NAME
 
@@ -96,18 +110,22 @@ DOCUMENTS: Final = "retrieval.documents"
 """Stands for OpenInference's numbered documents: decoding counts their keys. A span without any says nothing."""
 TABLE: Final[tuple[tuple[str, Read, tuple[str, ...]], ...]] = (
     # what a span is: looked up in `kind`
-    ("@operation", word, ("gen_ai.operation.name",)),
-    ("@openinference", word, ("openinference.span.kind",)),
-    ("@traceloop", word, ("traceloop.span.kind",)),
-    ("@request_type", word, ("llm.request.type",)),
-    ("@protocol", word, ("mcp.method.name", "rpc.system", "db.system.name", "db.system", "http.request.method", "http.method")),
+    ("@operation", word_of(OPERATIONS), ("gen_ai.operation.name",)),
+    ("@openinference", word_of(OPENINFERENCE), ("openinference.span.kind",)),
+    ("@traceloop", word_of(TRACELOOP), ("traceloop.span.kind",)),
+    ("@request_type", word_of(REQUEST_TYPES), ("llm.request.type",)),
+    (
+        "@protocol",
+        word_of(PROTOCOLS),
+        ("mcp.method.name", "rpc.system", "db.system.name", "db.system", "http.request.method", "http.method"),
+    ),
     # names
     ("@agent", hyphened, ("gen_ai.agent.name", "agent.name")),
     ("@agent_version", hyphened, ("gen_ai.agent.version",)),
     ("@tool", tool_name, ("gen_ai.tool.name", "tool.name")),
     ("@entity", label, ("traceloop.entity.name", "gen_ai.workflow.name")),
     # evidence, kept of spans that ended in an error
-    ("@error_type", word, ("error.type",)),
+    ("@error_type", error_type, ("error.type",)),
     ("@error_code", label, ("db.response.status_code", "rpc.response.status_code")),
     ("@attempt", resends, ("http.request.resend_count",)),
     # metadata

@@ -1,7 +1,8 @@
 """The spans of a request to events: who ran, what opens and ends a run, where an error came from.
 
-- A span that has no parent, or a remote one, starts and finishes the run. Of several the store takes the earliest start and
-  the latest end, so a root may arrive last, and a run whose root never comes stays `running` until its silence is too long.
+- A span that has no parent, or a remote one, starts and finishes the run. Of several the store takes the start without a
+  parent, else the earliest, and the latest end, so a root may arrive last, and a run whose root never comes stays `running`
+  until its silence is too long.
 - A root that only frames its run (an agent, a workflow, something unknown) is no step; a model call or tool without a parent
   is both.
 - `emitted` is 0: an exporter does not say how many spans it made, so completeness is `unknown`.
@@ -52,6 +53,9 @@ class Traces:
     checked: Sequence[Checked]
     rejected: Sequence[Rejection]
     dropped: Mapping[str, int]
+    """Values, by rule."""
+    left_out: Mapping[str, int]
+    """Attributes, by class of name."""
 
 
 def to_events(decoded: Decoded) -> Traces:
@@ -72,7 +76,7 @@ def to_events(decoded: Decoded) -> Traces:
             made.append(_step_event(step, causes.get(_key(step)) if step.failed else None))
             indices.append(each.at)
     checked = [Checked(producer=producer, events=made, indices=indices) for producer, (made, indices) in events.items()]
-    return Traces(checked, rejected, dropped)
+    return Traces(checked, rejected, dropped, decoded.left_out)
 
 
 def _steps(decoded: Decoded, dropped: Counter[str], rejected: list[Rejection]) -> Iterator[_Placed]:
@@ -119,7 +123,7 @@ def _run_events(step: Step, cause: str | None) -> list[Event]:
         cause_step_id=cause or (step.step_id if step.failed and step.is_step else None),
     )
     about = {} if step.is_step else step.metadata
-    started = _STARTED(run_id=step.run_id, seq=0, started_at=step.started_at, metadata=about)
+    started = _STARTED(run_id=step.run_id, seq=0, started_at=step.started_at, parent_step_id=step.parent_step_id, metadata=about)
     return [started, *([_step_event(step, cause)] if step.is_step else []), finished]
 
 

@@ -4,9 +4,9 @@ The rules of this file:
 
 - A record contributes a `RunState`; states of one run merge. `merge` is commutative, associative and idempotent, so order,
   duplication and batching of records cannot matter.
-- One start wins: the least (started_at, digest). One end wins: the greatest (ended_at, digest). All that an event says
-  comes from the winner, never a mixture of two.
-- Who ran: what came with a start beats what came with anything else; then the least (agent, version).
+- One start wins: where the run began before where it went on in another process, then the least (started_at, digest). One
+  end wins: the greatest (ended_at, digest). All that an event says comes from the winner, never a mixture of two.
+- Who ran: whoever sent the winning start; without one, or of several who sent it, the least (agent, version).
 - A run without an end is `running`. Whether its silence makes it `abandoned` is judged by whoever looks, at that moment.
 - Steps and failures are counted from their rows, not here: counting is not idempotent.
 
@@ -29,7 +29,7 @@ Json = Callable[[object], str]
 
 
 class Who(NamedTuple):
-    """Rank 0: said with the start."""
+    """Rank 0: said with a start."""
 
     identity_rank: int
     agent: str
@@ -45,9 +45,14 @@ class Start(NamedTuple):
     parent_step_id: str | None
     metadata: str | None
 
-    def order(self) -> tuple[int, int]:
+    @property
+    def goes_on(self) -> bool:
+        """It names a step of its own run: the run began in another process. With `parent_run_id` the step is another run's."""
+        return self.parent_step_id is not None and self.parent_run_id is None
+
+    def order(self) -> tuple[bool, int, int]:
         """The least of this wins."""
-        return self[:2]
+        return self.goes_on, self.declared_started_at, self.start_digest
 
 
 class End(NamedTuple):
@@ -96,11 +101,12 @@ class RunState(NamedTuple):
 
 def merge(one: RunState, other: RunState) -> RunState:
     """What is known of a run from both. Commutative, associative, idempotent."""
+    first = min(one, other, key=_beginning)
     return RunState(
         project=one.project,
         run_id=one.run_id,
-        who=min(one.who, other.who),
-        start=min(_present(one.start, other.start), key=Start.order, default=None),
+        who=first.who,
+        start=first.start,
         end=later_end(one.end, other.end),
         first_failure=least_failure(one.first_failure, other.first_failure),
         abandon_after_s=max(_present(one.abandon_after_s, other.abandon_after_s), default=None),
@@ -109,6 +115,11 @@ def merge(one: RunState, other: RunState) -> RunState:
         last_event_at=max(one.last_event_at, other.last_event_at),
         last_received_at=max(one.last_received_at, other.last_received_at),
     )
+
+
+def _beginning(state: RunState) -> tuple[int, tuple[int, ...], Who]:
+    """The least of this says who ran, and how the run started."""
+    return state.who.identity_rank, () if state.start is None else state.start.order(), state.who
 
 
 def later_end(one: End | None, other: End | None) -> End | None:

@@ -87,12 +87,15 @@ def _batch(records: list[Any], *, start: int = 0, partition: int = 0) -> Batch:
 def test_any_delivery_ends_in_the_fold(subject: Subject, seed: int) -> None:
     """Records repeated, contradicted and shuffled, in batches of seven, give the fold's tables row for row."""
     traffic = Traffic(seed)
-    records = traffic.mischief(traffic.records(traffic.runs(25, steps=4)))
+    runs = traffic.runs(25, steps=4)
+    records = traffic.mischief([*traffic.records(runs), *traffic.elsewhere(runs)])
 
     async def work() -> None:
         for start in range(0, len(records), 7):
             await subject.store.save(TOPIC, _batch(records[start : start + 7], start=start))
-        assert differences(fold(records, canonical_json), await subject.tables()) == []
+        tables = await subject.tables()
+        assert differences(fold(records, canonical_json), tables) == []
+        assert {state.who.agent for state, _, _ in tables.runs.values() if state.start and not state.start.goes_on} == {"support"}
 
     _run(subject, work)
 

@@ -126,6 +126,18 @@ class Traffic:
         self.random.shuffle(found)
         return found
 
+    def elsewhere(self, runs: Sequence[Sequence[Event]]) -> list[Record]:
+        """Of some runs the parts in other processes, as remote parents make them: a start under a step of the run, and an end."""
+        rng = self.random
+        found: list[Record] = []
+        for run_id in [events[0].run_id for events in runs for _ in range(rng.randrange(3)) if events]:
+            at = self.base_us + rng.randrange(300_000_000)
+            started = RunStarted(run_id=run_id, seq=0, started_at=at, parent_step_id=f"{rng.getrandbits(64) | 1:016x}")
+            ended = RunFinished(run_id=run_id, seq=0, ended_at=at + 1000, status=RunEnd.SUCCESS, emitted=0)
+            producer = Producer(id="otlp", agent=rng.choice(("billing", "weather")), agent_version="2")
+            found.append(self.record((started, ended), producer))
+        return found
+
     def record(self, events: Sequence[Event], producer: Producer) -> Record:
         """One record, received some time after its events."""
         received_at = self.base_us + 400_000_000 + self.random.randrange(1_000_000)

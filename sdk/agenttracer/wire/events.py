@@ -84,6 +84,7 @@ class RunStarted:
     started_at: TimeUs
     parent_run_id: RunId | None = None
     parent_step_id: StepId | None = None
+    """A step of the parent run. Without one, a step of this run: it began in another process, whose start says who runs."""
     abandon_after_s: Seconds | None = None
     """Silence after which the run counts as abandoned; the producer promises to be heard from more often than that."""
     metadata: Metadata = field(default_factory=dict)

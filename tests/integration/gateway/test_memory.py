@@ -1,6 +1,7 @@
 """The memory of a real gateway under bodies made to fill it: bounded by the in-flight budget and 64 MiB."""
 
 import itertools
+import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,6 +11,7 @@ from backports import zstd
 
 from tests.support import hostile
 from tests.support.gateway_process import GatewayProcess, create_topic, gateway_process
+from tests.unit.gateway.otlp import spans as make
 
 MIB = 1024 * 1024
 BUDGET_BYTES = 64 * MIB
@@ -28,8 +30,14 @@ ROUTES: dict[str, tuple[str, str, dict[str, Make]]] = {
 def gateway(tmp_path: Path, kafka_bootstrap: str) -> Iterator[GatewayProcess]:
     topic = create_topic(kafka_bootstrap)
     settings = {"in_flight_max_bytes": BUDGET_BYTES, "inflate_max_ratio": 100_000}
+    # However slow the machine: what is refused for lateness would take no memory.
+    settings |= {"request_deadline_s": 25, "receive_timeout_s": 20}
     with gateway_process(tmp_path, kafka_bootstrap, topic=topic, **settings) as gateway:
         yield gateway
+
+
+def status(gateway: GatewayProcess, route: str, content_type: str, body: bytes) -> int:
+    return gateway.client.post(route, content=body, headers={"content-type": content_type}).status_code
 
 
 def post(gateway: GatewayProcess, route: str, content_type: str, body: bytes) -> int:
@@ -47,6 +55,22 @@ def test_hostile_bodies(gateway: GatewayProcess, route: str) -> None:
             body = make(size)
             answers = list(pool.map(lambda _, body=body: post(gateway, path, content_type, body), range(AT_ONCE)))
             assert set(answers) <= {200, 202, 400, 413, 422, 503}
+    assert gateway.memory_bytes("VmHWM") - idle < BUDGET_BYTES + ALLOWANCE_BYTES
+
+
+@pytest.mark.parametrize("route", ["protobuf", "OTLP JSON"])
+def test_good_spans(gateway: GatewayProcess, route: str) -> None:
+    """Neither do spans: as many as allowed in one request, and as many bytes as allowed, not compressed."""
+    path, content_type, _ = ROUTES[route]
+    encode = make.protobuf if route == "protobuf" else (lambda body: json.dumps(body).encode())
+    many = [make.span(f"{at:016x}", make.ROOT, said={"gen_ai.request.model": f"model-{at}"}) for at in range(1, 10_001)]
+    long = [make.span(f"{at:016x}", make.ROOT, said={"gen_ai.prompt": "free text " * 1_500}) for at in range(1, 513)]
+    idle = gateway.memory_bytes()
+    for body in (encode(make.request(*many)), encode(make.request(*long))):
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            answers = list(pool.map(lambda _, body=body: status(gateway, path, content_type, body), range(2 * AT_ONCE)))
+        assert set(answers) <= {200, 503}
+        assert 200 in answers
     assert gateway.memory_bytes("VmHWM") - idle < BUDGET_BYTES + ALLOWANCE_BYTES
 
 

@@ -29,7 +29,8 @@ def _open(records: list[Record]) -> list[Record]:
 
 def _records(seed: int, *, runs: int = 2, steps: int = 3) -> list[Record]:
     traffic = Traffic(seed)
-    return traffic.mischief(traffic.records(traffic.runs(runs, steps=steps), flush=3))
+    made = traffic.runs(runs, steps=steps)
+    return traffic.mischief([*traffic.records(made, flush=3), *traffic.elsewhere(made)])
 
 
 @settings(max_examples=2_000, deadline=None)

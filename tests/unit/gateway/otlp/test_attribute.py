@@ -81,8 +81,10 @@ def _request(chance: random.Random) -> Json:
     spans = []
     for number in range(20):
         said = {chance.choice(names): chance.choice(values) for _ in range(chance.randint(0, 12))}
-        spans.append(make.span(f"{number + 1:016x}", chance.choice(["", ROOT, f"{number:016x}"]), said=said))
-    return make.request(*spans)
+        ended = chance.choice([{}, make.failed(), make.failed("ReadTimeout"), make.failed("free text")])
+        spans.append(make.span(f"{number + 1:016x}", chance.choice(["", ROOT, f"{number:016x}"]), said=said, **ended))
+    resource = make.SERVICE | {chance.choice(["host.name", "Team", ""]): chance.choice(values)}
+    return make.request(*spans, resource=resource)
 
 
 def test_both_encodings_say_the_same() -> None:

@@ -11,18 +11,19 @@ import pytest
 
 from agenttracer.wire.vocabulary import StepKind
 from producer_gateway.group import Envelope, group
-from producer_gateway.otlp.decode_protobuf import decode
+from producer_gateway.otlp import decode_json, decode_protobuf
 from producer_gateway.otlp.trace import to_events
 from servicekit import codec
 from tests.unit.gateway.batches import NOW_US
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "otlp"
-FILES = sorted(GOLDEN.glob("*.pb"))
+FILES = sorted([*GOLDEN.glob("*.pb"), *GOLDEN.glob("*.body.json")])
 WORDS = (b"words", b"secret", b"example.com", b"Traceback", b"free text")
 
 
 def records(file: Path) -> list[Any]:
     """What would lie in the log."""
+    decode = decode_protobuf.decode if file.suffix == ".pb" else decode_json.decode
     traces = to_events(decode(file.read_bytes(), spans_max=1_000))
     assert not traces.rejected
     found = []
@@ -36,7 +37,7 @@ def records(file: Path) -> list[Any]:
 
 
 def expected(file: Path) -> Path:
-    return file.with_suffix(".json")
+    return file.with_name(file.name.partition(".")[0] + ".json")
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

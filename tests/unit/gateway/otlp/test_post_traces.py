@@ -3,12 +3,14 @@
 import gzip
 import json
 import tracemalloc
+from collections.abc import Callable
 
 import httpx
 import pytest
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from agenttracer.wire.envelope import BATCH_MAX_EVENTS
 from producer_gateway.errors import BodyTooLargeError
 from producer_gateway.metrics import Metrics
 from producer_gateway.otlp import decode_protobuf
@@ -19,6 +21,7 @@ from tests.unit.gateway.otlp import spans as make
 from tests.unit.gateway.otlp.spans import CHILD, LEAF, PROTOBUF, ROOT, RUN, START_US
 
 pytestmark = pytest.mark.anyio
+MIB = 1024 * 1024
 CHAT = {
     "gen_ai.operation.name": "chat",
     "gen_ai.request.model": "gemini-2@001",
@@ -139,7 +142,7 @@ async def test_a_record_that_the_log_refuses(client: httpx.AsyncClient, log: Mem
         (b'{"resourceSpans":7}', {"content-type": "application/json; charset=utf-8"}, 400, "otlp_json"),
         (b'{"a":' * 100_000, {"content-type": "application/json"}, 400, "otlp_json"),
         (b"{}", {"content-type": "text/plain"}, 415, "content_type"),
-        (b"x" * (1024 * 1024 + 1), {}, 413, "body_too_large"),
+        (b"x" * (8 * MIB + 1), {}, 413, "body_too_large"),
     ],
 )
 async def test_refusals(client: httpx.AsyncClient, body: bytes, headers: dict[str, str], status: int, code: str) -> None:
@@ -157,10 +160,52 @@ async def test_refusals(client: httpx.AsyncClient, body: bytes, headers: dict[st
 
 
 async def test_too_many_spans(gateway: Gateway, log: MemoryRecordLog) -> None:
-    """The limit on events in a request holds for spans."""
-    async with gateway(events_max=2) as client:
+    """The limit on spans in a request is one of its own."""
+    async with gateway(otlp_spans_max=2) as client:
         answer = await client.post("/v1/traces", content=make.as_json(*[make.span()] * 3))
     assert (answer.status_code, answer.json()["message"].partition(":")[0], log.messages) == (413, "too_many_spans", [])
+
+
+async def test_an_sdks_batch_with_long_content(client: httpx.AsyncClient, records: Records) -> None:
+    """OpenTelemetry's 512 spans with prompts of 12 KiB each, not compressed, are taken in both encodings."""
+    said = CHAT | {"gen_ai.prompt": "free text " * 1_200}
+    spans = [make.span(f"{number:016x}", ROOT, said=said) for number in range(1, 513)]
+    body = make.request(*spans)
+    for content, media in ((make.protobuf(body), PROTOBUF["content-type"]), (json.dumps(body).encode(), "application/json")):
+        assert 5 * MIB < len(content) < 8 * MIB
+        answer = await client.post("/v1/traces", content=content, headers={"content-type": media})
+        assert answer.status_code == 200
+    assert [len(record["events"]) for record in records()] == [512, 512]
+
+
+async def test_a_collectors_batch(client: httpx.AsyncClient, records: Records) -> None:
+    """10,000 spans of one run are taken, in records of no more events than a reader takes."""
+    spans = [make.span(f"{number:016x}", ROOT, said=CHAT) for number in range(1, 10_001)]
+    answer = await _post(client, make.protobuf(make.request(*spans)))
+    assert (answer.status_code, answer.content) == (200, b"")
+    sizes = [len(record["events"]) for record in records()]
+    assert sum(sizes) == 10_000
+    assert max(sizes) <= BATCH_MAX_EVENTS
+
+
+async def test_small_spans_are_charged_for_what_they_become(gateway: Gateway) -> None:
+    """Of one size the body of a thousand spans takes more of the in-flight budget than the body of one."""
+    small = make.protobuf(make.request(*[make.span(f"{number:016x}", ROOT) for number in range(1, 1_001)]))
+    large = make.protobuf(make.request(make.span(said={"x": "x" * (len(small) - 200)})))
+    async with gateway(in_flight_max_bytes=1_000_000) as client:
+        assert [(await _post(client, body)).status_code for body in (small, large)] == [503, 200]
+
+
+@pytest.mark.parametrize("signal", ["metrics", "logs"])
+async def test_other_signals(client: httpx.AsyncClient, signal: str) -> None:
+    """Metrics and logs get a 404 in OTLP's words, which an exporter shows its user, that says what to set."""
+    body = make.protobuf(make.request())
+    answer = await client.post(f"/v1/{signal}", content=body, headers=PROTOBUF)
+    said = Status.FromString(answer.content)
+    assert (answer.status_code, said.code, said.message.partition(":")[0]) == (404, 12, "traces_only")
+    assert "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" in said.message
+    assert (await client.post(f"/v1/{signal}", content=b"{}")).json()["code"] == 12
+    assert (await client.post("/v1/other", content=b"{}")).json()["error"]["code"] == "not_found"
 
 
 @pytest.mark.parametrize(
@@ -231,3 +276,22 @@ async def test_what_was_left_out_is_counted_by_class(client: httpx.AsyncClient, 
     assert dropped == {"gen_ai": 1, "other": 2}
     assert count("agenttracer_gateway_values_dropped_total", {"rule": "name"}) == 1
     assert count("agenttracer_gateway_values_dropped_total", {"rule": "metadata_value"}) == 1
+
+
+@pytest.mark.parametrize("encode", [make.protobuf, lambda body: json.dumps(body).encode()], ids=["protobuf", "json"])
+async def test_what_resources_and_exceptions_lose_is_counted(
+    client: httpx.AsyncClient, metrics: Metrics, encode: Callable[[object], bytes]
+) -> None:
+    """Attributes of a resource outside its table, and of the exception that is read, count as those of spans do."""
+    resource = make.SERVICE | {"host.name": "here", "process.command_args": ["a", "b"], "Team": "secret"}
+    links = [{"traceId": "", "spanId": "", "attributes": make.attributes({"user.id": "u"})}]
+    body = make.request(make.span(LEAF, ROOT, links=links, **make.failed("ReadTimeout")), resource=resource)
+    body["resourceSpans"][0]["scopeSpans"][0]["scope"] = {"name": "x", "attributes": make.attributes({"user.id": "u"})}
+    headers = PROTOBUF if encode is make.protobuf else {}
+    assert (await client.post("/v1/traces", content=encode(body), headers=headers)).status_code == 200
+    count = metrics.registry.get_sample_value
+    dropped = {
+        name: count("agenttracer_gateway_otlp_attributes_dropped_total", {"name_class": name})
+        for name in ("host", "process", "other", "exception", "user")
+    }
+    assert dropped == {"host": 1, "process": 1, "other": 1, "exception": 2, "user": None}

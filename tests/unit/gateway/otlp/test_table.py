@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +14,6 @@ from producer_gateway.otlp.step import Step, read
 from tests.unit.gateway.otlp import spans as make
 from tests.unit.gateway.otlp.spans import CHILD, ROOT
 
-PAGE = Path(__file__).parents[4] / "docs" / "otlp-mapping.md"
 METADATA = [(target, name) for target, _, names in table.TABLE for name in names if target[0] != "@"]
 FITS: dict[str, tuple[object, object]] = {
     "http_status": (429, 429),
@@ -68,12 +66,12 @@ def test_preference(target: str, names: tuple[str, ...]) -> None:
     ],
 )
 def test_kinds(attribute: str, words: dict[str, kind.Known]) -> None:
-    """Every known word of a convention gives its kind and names the step; an unknown one gives neither."""
+    """Every known word of a convention gives its kind and names the step; an unknown one gives neither and is counted."""
     for said, known in words.items():
         found, _ = step({attribute: said})
         assert (found.kind, found.name) == known
-    found, _ = step({attribute: "canary"})
-    assert (found.kind, found.name) == (StepKind.OTHER, "span")
+    found, dropped = step({attribute: "canary"})
+    assert (found.kind, found.name, dropped) == (StepKind.OTHER, "span", {"metadata_value": 1})
 
 
 def test_a_model_that_calls_tools_plans() -> None:
@@ -146,6 +144,15 @@ def test_evidence(said: dict[str, object], exception_type: str | None, evidence:
     assert found.failed
 
 
+@pytest.mark.parametrize(
+    ("said", "dropped"), [("what they said", {"metadata_value": 1}), (7, {"metadata_value": 1}), ("_OTHER", {}), ("429", {})]
+)
+def test_an_error_type_that_is_none(said: object, dropped: dict[str, int]) -> None:
+    """It is left out and counted, of spans that failed and of others; OpenTelemetry's own word for `unknown` is no loss."""
+    for members in (make.failed(), {}):
+        assert step({"error.type": said}, **members)[1] == dropped
+
+
 def test_a_handled_exception_is_no_error() -> None:
     """An exception event on a span that did not end in an error says nothing."""
     found, _ = step({"error.type": "x"}, events=make.failed("ValueError")["events"])
@@ -179,15 +186,6 @@ def test_our_own_words_fit_the_contract() -> None:
     words = [kind.UNKNOWN.word, *(known.word for row in (*kind._SIGNALS, ("", kind.PROTOCOLS)) for known in row[1].values())]
     assert all(form.is_name(word) for word in words)
     assert all(form.is_metadata_key(target) and not form.names_content(target) for target, _ in METADATA)
-
-
-def test_the_page_names_every_attribute() -> None:
-    """docs/otlp-mapping.md shows every attribute and every word of the tables, and the version."""
-    page = PAGE.read_text(encoding="utf-8")
-    names = [name for rows in (table.TABLE, table.RESOURCE_TABLE) for _, _, names in rows for name in names]
-    words = [word for _, words in (*kind._SIGNALS, ("", kind.PROTOCOLS)) for word in words]
-    assert [name for name in (*names, *words) if f"`{name}`" not in page] == []
-    assert f"version {table.MAPPING_VERSION}" in page
 
 
 def test_json_and_table_speak_of_the_same_values() -> None:

@@ -54,6 +54,12 @@ def test_a_root_that_frames_leaves_its_metadata_with_the_run() -> None:
     assert started.metadata == {"model": "m"}
 
 
+def test_a_start_under_a_remote_parent_names_it() -> None:
+    """So the store knows that the run began elsewhere; one without a parent says that it began here."""
+    started = events(make.span(said=AGENT), make.span(CHILD, ROOT, flags=REMOTE, said=AGENT))["run_started"]
+    assert [(one.parent_run_id, one.parent_step_id) for one in started] == [(None, None), (None, ROOT)]
+
+
 def test_emitted_is_not_known() -> None:
     """An exporter does not say how many spans a trace has; 0 says so."""
     (finished,) = events(make.span())["run_finished"]

@@ -1,0 +1,25 @@
+"""docs/otlp-mapping.md."""
+
+import pytest
+
+from deploy.otlp_page import PAGE, _rows, page
+from producer_gateway.otlp import kind, table
+
+
+def test_the_page_is_the_code() -> None:
+    """docs/otlp-mapping.md says what the gateway does; `make otlp-mapping` writes it anew."""
+    assert PAGE.read_text(encoding="utf-8") == page()
+
+
+def test_every_attribute_and_word_is_there() -> None:
+    """No row of the mapping and no word of the kinds is missing."""
+    text = page()
+    names = [name for rows in (table.TABLE, table.RESOURCE_TABLE) for _, _, names in rows for name in names]
+    tables = (*(words for _, words in kind._SIGNALS), kind.PROTOCOLS, kind.SPAN_NAME_ENDS)
+    assert [name for name in (*names, *(word for words in tables for word in words)) if f"`{name}`" not in text] == []
+
+
+def test_a_new_target_needs_words() -> None:
+    """What becomes of an attribute cannot be left unsaid."""
+    with pytest.raises(LookupError):
+        list(_rows((("@new", table.label, ("new.name",)),)))
