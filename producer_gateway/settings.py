@@ -10,6 +10,7 @@ from agenttracer.wire.envelope import BATCH_MAX_EVENTS
 from agenttracer.wire.topics import EVENTS_TOPIC, RECORD_MAX_BYTES
 from servicekit.access import ANONYMOUS_RULE, PEPPER_RULE, is_loopback
 from servicekit.kafka import KafkaSecurity
+from servicekit.key_ring import REFRESH_MAX_S
 from servicekit.keys import PEPPER_MIN_CHARS
 from servicekit.tls import Tls
 
@@ -43,11 +44,11 @@ class GatewaySettings(BaseSettings):
     key_pepper: SecretStr | None = None
     """What the secrets of API keys are hashed with: the same for the `agenttracer` command and all services, and never in the
     database. Comes with `postgres_dsn`; at least 32 characters."""
-    keys_refresh_s: Annotated[float, Field(gt=0, le=20)] = 5.0
+    keys_refresh_s: Annotated[float, Field(gt=0, le=REFRESH_MAX_S)] = 5.0
     """Keys are held in memory and read anew this often: a revoked one is refused after that, at most 30 s with every timeout."""
     keys_stale_max_s: Annotated[float, Field(gt=0, le=604_800)] = 86_400.0
-    """How long the last known keys serve while PostgreSQL is away, so that ingest goes on; then 503. A day is an outage with
-    people on it; no key can be revoked in that time either."""
+    """How long the last known keys serve while this process cannot read them, so that ingest goes on; then 503. A day is an
+    outage with people on it. A key revoked meanwhile serves as long: alarm on agenttracer_gateway_keys_age_seconds above 30."""
     anonymous_project: Annotated[str, Field(pattern=f"^{form.NAME_PATTERN}$")] | None = None
     """The project of what comes without a key. Off; for one machine on its own, so `host` must be a loopback address."""
 
