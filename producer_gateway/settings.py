@@ -111,9 +111,11 @@ class GatewaySettings(BaseSettings):
     unready_after_s: Annotated[float, Field(gt=0)] = 3.0
     """Without an ack that is waited for, or without any contact to Kafka, before readiness goes red."""
     replace_after_s: Annotated[float, Field(gt=0)] = 10.0
-    """A record without an outcome for so long, with Kafka in reach, means a wedged producer: two request deadlines."""
+    """A record without an outcome for so long, with Kafka in reach, means a wedged producer: two request deadlines, and never
+    within one, where it may only be slow."""
     drain_timeout_s: Annotated[int, Field(ge=0, le=60)] = 10
-    """To finish what is in flight after SIGTERM; twice the request deadline, and less than orchestrators wait (30 s)."""
+    """To finish what is in flight after SIGTERM; twice the request deadline, never less than one, and less than orchestrators
+    wait (30 s)."""
     flush_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
     """To close a producer. What it still holds then has been answered with 503 already."""
 
@@ -121,6 +123,10 @@ class GatewaySettings(BaseSettings):
     def _sound(self) -> Self:
         if self.receive_timeout_s >= self.request_deadline_s:
             raise ValueError("receive_timeout_s must be below request_deadline_s: the rest is the time to produce in")
+        if self.replace_after_s <= self.request_deadline_s:
+            raise ValueError("replace_after_s must be above request_deadline_s: else a slow producer is taken for a wedged one")
+        if self.drain_timeout_s < self.request_deadline_s:
+            raise ValueError("drain_timeout_s must not be below request_deadline_s: else a stop cuts requests off")
         if self.processes > 1 and self.pages_port is None:
             raise ValueError("processes needs pages_port: metrics read from a shared port are of whichever process answers")
         return self
