@@ -19,7 +19,7 @@ from producer_gateway.settings import GatewaySettings
 from servicekit import loop_errors
 from servicekit.access import Access
 from servicekit.framework import NO_TELEMETRY
-from servicekit.health import Readiness, health_router
+from servicekit.health import Readiness, health_router, metrics_router
 from servicekit.key_ring import KeyRing
 from servicekit.keys import Scope
 from servicekit.logs import Log
@@ -78,7 +78,9 @@ def create_app(
     ingest_routers = ingest_router(ingest), otlp_router(ingest)
     for router in ingest_routers:
         app.include_router(router)  # and no dependencies here: the hot lane sees those of routers and routes alone
-    app.include_router(health_router(readiness=readiness(record_log, keys, drain), registry=metrics.registry))
+    app.include_router(health_router(readiness=readiness(record_log, keys, drain)))
+    if settings.pages_port is None:
+        app.include_router(metrics_router(metrics.registry))
     # First, so that whatever is added later stands before it.
     app.add_middleware(HotLane, endpoints=hot_endpoints(ingest_routers), answer=answers.refusal, drain=drain)
     anonymous = settings.anonymous_project is not None

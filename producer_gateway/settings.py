@@ -33,7 +33,8 @@ class GatewaySettings(BaseSettings):
     """Started by this one on its port, each on one core with limits and a producer of its own. More than one needs pages_port."""
     pages_port: Annotated[int, Field(ge=0, le=65_535)] | None = None
     """Health, readiness and metrics of this process alone, in plain HTTP; the n-th of several has the n-th port from here on.
-    0 lets the system choose. On the shared port these pages are of whichever process answers."""
+    0 lets the system choose. With it `port` has no metrics any more, which tell anybody the names of projects and what they send:
+    set it wherever `port` can be reached from outside, and this one not."""
     tls: Tls = Tls()
     """Certificate and key; without them plain HTTP, which fits loopback, or a balancer that ends TLS in front."""
     log_level: str = "INFO"
@@ -78,7 +79,8 @@ class GatewaySettings(BaseSettings):
     rate_burst_s: Annotated[float, Field(gt=0, le=3_600)] = 10.0
     """How many seconds' worth may come at once: an SDK that comes back after an outage sends its queue."""
     projects_shown_max: Annotated[int, Field(ge=0, le=1_000)] = 50
-    """Projects with metrics of their own, by who comes first; the rest is `__other__`. Each takes some twenty series."""
+    """Projects with metrics of their own, by who comes first; the rest is `__other__`. Each takes some twenty series, and
+    one more for each rule that it breaks."""
     names_max_per_day: Annotated[int, Field(ge=1)] = 1_000
     """Different agents, versions, step names and failure codes, each, that a project may bring into a day's statistics; the rest
     is counted as `__other__`. A large fleet has hundreds; a name with an id in it makes as many as there are runs."""

@@ -62,7 +62,7 @@ def otlp_router(ingest: Ingest) -> APIRouter:
             traces = to_events(decoded)
             capped = [ingest.cap_names(each, caller) for each in traces.checked]
             outcomes = await ingest.publish_each(capped, caller=caller, deadline=deadline)
-        ingest.count_spans(traces.rejected, dropped=traces.dropped, left_out=decoded.left_out)
+        ingest.count_spans(traces.rejected, caller=caller, dropped=traces.dropped, left_out=decoded.left_out)
         rejected = {each.index: each for each in (*traces.rejected, *(each for outcome in outcomes for each in outcome.rejected))}
         reasons = Counter(f"{each.field or 'span'} {each.code}" for each in rejected.values())
         return answer.exported(encoding, rejected=len(rejected), reasons=reasons)
