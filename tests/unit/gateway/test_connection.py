@@ -186,7 +186,9 @@ async def test_no_room(log: MemoryRecordLog, metrics: Metrics) -> None:
 
 
 @pytest.mark.parametrize(
-    ("begun", "status"), [(TOO_LARGE, 413), (HEAD + LARGE, 431), (b"no HTTP\r\n\r\n", 400)], ids=["413", "431", "400"]
+    ("begun", "status"),
+    [(TOO_LARGE, 413), (TOO_LARGE + b"x" * 200_000, 413), (HEAD + LARGE, 431), (b"no HTTP\r\n\r\n", 400)],
+    ids=["413", "413 with more than is kept", "431", "400"],
 )
 async def test_answered_while_sending(log: MemoryRecordLog, metrics: Metrics, begun: bytes, status: int) -> None:
     """Who goes on sending after the answer is heard out: the whole answer waits to be read, with the end of the connection."""
