@@ -95,7 +95,7 @@ class ApiKeys:
         return self._run(work)
 
     def revoke(self, key_id: str) -> None:
-        """End a key for ever. Services refuse it within 30 s."""
+        """End a key for ever. Services that can read the store refuse it within 30 s."""
 
         async def work(connection: asyncpg.Connection) -> bool:
             return await connection.fetchval(_STATEMENTS["revoke_key"], key_id) is not None

@@ -10,8 +10,9 @@ from typing import Final
 
 import uvicorn
 
-from producer_gateway.app import Drain, create_app, readiness
+from producer_gateway.app import create_app, readiness
 from producer_gateway.door import Door
+from producer_gateway.drain import Drain
 from producer_gateway.kafka_log import KafkaLog
 from producer_gateway.metrics import Metrics
 from producer_gateway.open_files import make_room

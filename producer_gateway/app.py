@@ -8,6 +8,7 @@ from functools import partial
 from fastapi import FastAPI
 
 from producer_gateway.answer_errors import ErrorAnswers
+from producer_gateway.drain import Drain
 from producer_gateway.hot_lane import HotLane, hot_endpoints
 from producer_gateway.metrics import Metrics
 from producer_gateway.openapi import describe
@@ -18,17 +19,10 @@ from producer_gateway.settings import GatewaySettings
 from servicekit import loop_errors
 from servicekit.access import Access
 from servicekit.framework import NO_TELEMETRY
-from servicekit.health import Readiness, health_router
+from servicekit.health import Readiness, health_router, metrics_router
 from servicekit.key_ring import KeyRing
 from servicekit.keys import Scope
 from servicekit.logs import Log
-
-
-class Drain:
-    """Whether this process is about to end. Set once, by whoever hears the signal."""
-
-    def __init__(self) -> None:
-        self.begun = False
 
 
 def readiness(record_log: RecordLog, keys: KeyRing, drain: Drain) -> Readiness:
@@ -84,9 +78,11 @@ def create_app(
     ingest_routers = ingest_router(ingest), otlp_router(ingest)
     for router in ingest_routers:
         app.include_router(router)  # and no dependencies here: the hot lane sees those of routers and routes alone
-    app.include_router(health_router(readiness=readiness(record_log, keys, drain), registry=metrics.registry))
+    app.include_router(health_router(readiness=readiness(record_log, keys, drain)))
+    if settings.pages_port is None:
+        app.include_router(metrics_router(metrics.registry))
     # First, so that whatever is added later stands before it.
-    app.add_middleware(HotLane, endpoints=hot_endpoints(ingest_routers), answer=answers.refusal)
+    app.add_middleware(HotLane, endpoints=hot_endpoints(ingest_routers), answer=answers.refusal, drain=drain)
     anonymous = settings.anonymous_project is not None
     app.openapi = partial(describe, app, anonymous=anonymous)  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
     return app

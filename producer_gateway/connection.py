@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _PIPELINED_MAX: Final = 4
 """Requests sent ahead on one connection: no client of ours does it, and one packet could hold ten thousand."""
+_LINGER_MAX_BYTES: Final = 16 * 1024 * 1024
+"""Of a request that has its answer already. The largest batch of the contract is 8 MiB before compression."""
 
 
 class Connection(HttpToolsProtocol):
@@ -37,6 +39,7 @@ class Connection(HttpToolsProtocol):
         self._door = door
         self._head_bytes = 0
         self._bytes_to_nothing = 0
+        self._bytes_after_answer = 0
         self._got_somewhere = False
         self._fault: GatewayError | None = None
         self._welcome = True
@@ -47,21 +50,26 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """Opened."""
-        self._answers = WholeAnswer(transport)
+        self._answers = WholeAnswer(transport, linger=self._linger)
         super().connection_made(self._answers)  # type: ignore[arg-type]  # does whatever the transport does
         self._welcome = self._door.enter(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Closed, by whomever."""
         self._door.leave(self)
+        self._answers.early = False  # nobody is left to hear out
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Bytes arrived. A head, trailer or chunk extension without end would be kept by the parser for ever: counted here."""
+        if self._answers.lingers:
+            self._discard(len(data))
         if self.transport.is_closing():
             return
         self._got_somewhere, self.has_begun = False, True
         super().data_received(data)
+        if self.transport.is_closing():
+            return
         self._bytes_to_nothing = 0 if self._got_somewhere else self._bytes_to_nothing + len(data)
         if self._bytes_to_nothing > self._door.head_max_bytes:
             self.end(HeadTooLargeError())
@@ -92,6 +100,7 @@ class Connection(HttpToolsProtocol):
             self._fail(TooManyConnectionsError())
         if len(self.pipeline) >= _PIPELINED_MAX:
             self._fail(MalformedRequestError())
+        self._answers.early = True
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -102,6 +111,7 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """All of it is there."""
         self._got_somewhere = True
+        self._answers.early = False
         super().on_message_complete()
         arrived(cast("Scope", self.scope))
 
@@ -109,6 +119,8 @@ class Connection(HttpToolsProtocol):
         """The answer is written."""
         self._answers.flush()
         super().on_response_complete()
+        if self._answers.lingers:
+            return
         if self.unread_bytes():
             self._door.waiting.unread(self, now=self.loop.time())
         elif not self.transport.is_closing():
@@ -149,16 +161,33 @@ class Connection(HttpToolsProtocol):
 
     def end(self, error: GatewayError | None) -> None:
         """Close, with an answer where one is due and could not be taken for another request's."""
-        if self.unread_bytes():
+        if self._answers.lingers or self.unread_bytes():
             # Closing would wait for the client to read, as long as the system does.
             self.transport.abort()
         if self.transport.is_closing():
             return
+        self._answers.early = False
         if error is not None:
             self._door.refused(error)
-            if self.cycle is None or self.cycle.response_complete or not (self.cycle.response_started or self.pipeline):
+            if self._may_answer():
                 self.transport.write(_answer(error, least_s=self._door.retry_after_s))
+                self._answers.early = True
         self.transport.close()
+
+    def _may_answer(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete or not (self.cycle.response_started or self.pipeline)
+
+    def _linger(self) -> None:
+        """Our side is closed. The other one has the door's time to stop sending; nothing of its request is kept meanwhile."""
+        if self.cycle is not None and self.cycle.response_complete:
+            self.cycle.body = bytearray()
+        self.flow.resume_reading()
+        self._door.waiting.linger(self, now=self.loop.time())
+
+    def _discard(self, size: int) -> None:
+        self._bytes_after_answer += size
+        if self._bytes_after_answer > _LINGER_MAX_BYTES:
+            self._door.close(self, reason="linger_bytes")
 
 
 def _answer(error: GatewayError, *, least_s: int) -> bytes:

@@ -13,6 +13,8 @@ from producer_gateway.settings import GatewaySettings
 from producer_gateway.waiting import Waiting
 
 _SWEEPS: Final = 8  # looks for overdue connections during the shortest timeout
+_LINGER_TIMEOUT_S: Final = 2.0
+"""For a client that has its answer to stop sending: 3 MiB at 1.5 MiB/s, or several round trips."""
 
 
 class Door:
@@ -27,8 +29,10 @@ class Door:
             head_timeout_s=settings.head_timeout_s,
             idle_timeout_s=settings.idle_timeout_s,
             answer_timeout_s=settings.answer_timeout_s,
+            linger_timeout_s=_LINGER_TIMEOUT_S,
         )
-        self._every_s = min(settings.head_timeout_s, settings.idle_timeout_s, settings.answer_timeout_s) / _SWEEPS
+        timeouts_s = settings.head_timeout_s, settings.idle_timeout_s, settings.answer_timeout_s, _LINGER_TIMEOUT_S
+        self._every_s = min(timeouts_s) / _SWEEPS
         self._open = 0
         self._sweeping = False
 

@@ -20,6 +20,7 @@ GatewayError
 │   ├── KeysUnavailableError    keys cannot be told apart now
 │   ├── RateLimitedError        429: the key has sent more than it may
 │   ├── TooManyConnectionsError too many are open, and none of them can be spared
+│   ├── CutOffError             this process ends and could not wait for the outcome
 │   └── LogUnavailableError     the log did not acknowledge in time, or is known not to
 └── ClientGoneError             nobody is left to answer
 
@@ -194,6 +195,12 @@ class TooManyConnectionsError(UnavailableError):
     """Too many connections are open: send the same events, with the same ids, after Retry-After seconds."""
 
     code = "too_many_connections"
+
+
+class CutOffError(UnavailableError):
+    """This process is ending: send the same events, with the same ids, after Retry-After seconds."""
+
+    code = "ending"
 
 
 class LogUnavailableError(UnavailableError):

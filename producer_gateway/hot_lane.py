@@ -5,6 +5,7 @@ usual way. A route is hot when its function takes the request and nothing else; 
 leaves this lane by itself. Middleware that is added to the app later stands before the lane and sees every request.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
@@ -14,7 +15,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from producer_gateway.errors import GatewayError
+from producer_gateway.drain import Drain
+from producer_gateway.errors import CutOffError, GatewayError
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 Answer = Callable[[Request, Exception], Awaitable[Response]]
@@ -34,12 +36,16 @@ def _takes_only_the_request(route: APIRoute) -> bool:
 
 
 class HotLane:
-    """ASGI middleware. What goes wrong in the gateway's own words is answered as everywhere; anything else goes further up."""
+    """ASGI middleware. What goes wrong in the gateway's own words is answered as everywhere; anything else goes further up.
 
-    def __init__(self, app: ASGIApp, *, endpoints: Mapping[tuple[str, str], Endpoint], answer: Answer) -> None:
+    So does being cancelled, but for what the server cancels at the end of a drain: its client shall come again.
+    """
+
+    def __init__(self, app: ASGIApp, *, endpoints: Mapping[tuple[str, str], Endpoint], answer: Answer, drain: Drain) -> None:
         self._app = app
         self._endpoints = endpoints
         self._answer = answer
+        self._drain = drain
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, or a lifespan."""
@@ -52,4 +58,8 @@ class HotLane:
             response: Any = await endpoint(request)
         except GatewayError as error:
             response = await self._answer(request, error)
+        except asyncio.CancelledError:
+            if not self._drain.begun:
+                raise
+            response = await self._answer(request, CutOffError())
         await response(scope, receive, send)

@@ -1,4 +1,8 @@
-"""A process's own port for health, readiness and metrics, where its other port is shared and answers come from any process."""
+"""A process's own port for health, readiness and metrics.
+
+For where its other port is shared, so that answers come from any process, or is open to people whom it does not concern which
+project sends how much.
+"""
 
 import asyncio
 from typing import Final
@@ -11,7 +15,7 @@ from producer_gateway.door import Door
 from producer_gateway.metrics import Metrics
 from producer_gateway.settings import GatewaySettings
 from servicekit.framework import NO_TELEMETRY
-from servicekit.health import Readiness, health_router
+from servicekit.health import Readiness, health_router, metrics_router
 from servicekit.logs import Log
 
 _LOG: Final = Log("gateway")
@@ -23,7 +27,8 @@ class Pages:
     def __init__(self, settings: GatewaySettings, metrics: Metrics, *, readiness: Readiness) -> None:
         self._settings = settings
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, telemetry=NO_TELEMETRY)
-        app.include_router(health_router(readiness=readiness, registry=metrics.registry))
+        app.include_router(health_router(readiness=readiness))
+        app.include_router(metrics_router(metrics.registry))
         # With a door and metrics of its own: connections to these pages are no clients of the gateway.
         self._door = Door(settings, Metrics())
         self._config = uvicorn.Config(app, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False)

@@ -1,13 +1,14 @@
 """What each project sends and what becomes of it. The first so many projects have a label of their own, the rest share one."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from agenttracer.wire.vocabulary import OTHER_NAME
+from producer_gateway.check import Rejection
 from producer_gateway.errors import GatewayError
 
 _BUCKETS_S: Final = (0.005, 0.02, 0.1, 0.5, 2.0, 5.0)
@@ -36,6 +37,12 @@ class ProjectMetrics:
         self._refused = Counter(
             f"{_PREFIX}_requests_refused_total", "Requests not accepted.", [*label, "code"], registry=registry
         )
+        self._items_refused = Counter(
+            f"{_PREFIX}_events_refused_total", "Events and spans refused in answers.", [*label, "reason"], registry=registry
+        )
+        self._values_dropped = Counter(
+            f"{_PREFIX}_values_dropped_total", "Values left out of events, or replaced.", [*label, "rule"], registry=registry
+        )
         self._in_flight = Gauge(f"{_PREFIX}_in_flight_requests", "Requests begun and not yet decided.", label, registry=registry)
         self._seconds = Histogram(
             f"{_PREFIX}_ack_seconds", "From a request's head to the last ack.", label, buckets=_BUCKETS_S, registry=registry
@@ -62,6 +69,13 @@ class ProjectMetrics:
     def accepted(self, project: str, events: int) -> None:
         """So many events are durable."""
         self._shown(project).accepted.inc(events)
+
+    def lost(self, project: str, rejected: Iterable[Rejection], dropped: Mapping[str, int]) -> None:
+        """So much of what it sent is not kept, by the rules that were broken."""
+        for rejection in rejected:
+            self._items_refused.labels(self._shown(project).label, rejection.code).inc()
+        for rule, count in dropped.items():
+            self._values_dropped.labels(self._shown(project).label, rule).inc(count)
 
     def _shown(self, project: str) -> _OfProject:
         known = self._of.get(project)

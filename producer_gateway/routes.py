@@ -142,6 +142,7 @@ class Ingest:
         self._charge_events([checked], caller)
         outcome = await self._publisher.publish(checked, project=caller.project, timeout_s=timeout_s)
         self._projects.accepted(caller.project, outcome.accepted)
+        self._projects.lost(caller.project, outcome.rejected, checked.dropped)
         if outcome.accepted == 0:
             raise UnprocessableError(field="events", code="nothing_accepted", rejected=_members(outcome.rejected))
         return outcome
@@ -152,10 +153,15 @@ class Ingest:
         self._charge_events(batches, caller)
         outcomes = await self._publisher.publish_each(batches, project=caller.project, timeout_s=timeout_s)
         self._projects.accepted(caller.project, sum(each.accepted for each in outcomes))
+        for batch, outcome in zip(batches, outcomes, strict=True):
+            self._projects.lost(caller.project, outcome.rejected, batch.dropped)
         return outcomes
 
-    def count_spans(self, rejected: Sequence[Rejection], *, dropped: Mapping[str, int], left_out: Mapping[str, int]) -> None:
+    def count_spans(
+        self, rejected: Sequence[Rejection], *, caller: Caller, dropped: Mapping[str, int], left_out: Mapping[str, int]
+    ) -> None:
         """Count what OTLP spans lost on their way to events: whole spans, values by rule, attributes by class of name."""
+        self._projects.lost(caller.project, rejected, dropped)
         for rejection in rejected:
             self._metrics.events_refused.labels(rejection.code).inc()
         for rule, count in dropped.items():

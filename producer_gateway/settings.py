@@ -10,6 +10,7 @@ from agenttracer.wire.envelope import BATCH_MAX_EVENTS
 from agenttracer.wire.topics import EVENTS_TOPIC, RECORD_MAX_BYTES
 from servicekit.access import ANONYMOUS_RULE, PEPPER_RULE, is_loopback
 from servicekit.kafka import KafkaSecurity
+from servicekit.key_ring import REFRESH_MAX_S
 from servicekit.keys import PEPPER_MIN_CHARS
 from servicekit.tls import Tls
 
@@ -32,7 +33,8 @@ class GatewaySettings(BaseSettings):
     """Started by this one on its port, each on one core with limits and a producer of its own. More than one needs pages_port."""
     pages_port: Annotated[int, Field(ge=0, le=65_535)] | None = None
     """Health, readiness and metrics of this process alone, in plain HTTP; the n-th of several has the n-th port from here on.
-    0 lets the system choose. On the shared port these pages are of whichever process answers."""
+    0 lets the system choose. With it `port` has no metrics any more, which tell anybody the names of projects and what they send:
+    set it wherever `port` can be reached from outside, and this one not."""
     tls: Tls = Tls()
     """Certificate and key; without them plain HTTP, which fits loopback, or a balancer that ends TLS in front."""
     log_level: str = "INFO"
@@ -43,11 +45,11 @@ class GatewaySettings(BaseSettings):
     key_pepper: SecretStr | None = None
     """What the secrets of API keys are hashed with: the same for the `agenttracer` command and all services, and never in the
     database. Comes with `postgres_dsn`; at least 32 characters."""
-    keys_refresh_s: Annotated[float, Field(gt=0, le=20)] = 5.0
+    keys_refresh_s: Annotated[float, Field(gt=0, le=REFRESH_MAX_S)] = 5.0
     """Keys are held in memory and read anew this often: a revoked one is refused after that, at most 30 s with every timeout."""
     keys_stale_max_s: Annotated[float, Field(gt=0, le=604_800)] = 86_400.0
-    """How long the last known keys serve while PostgreSQL is away, so that ingest goes on; then 503. A day is an outage with
-    people on it; no key can be revoked in that time either."""
+    """How long the last known keys serve while this process cannot read them, so that ingest goes on; then 503. A day is an
+    outage with people on it. A key revoked meanwhile serves as long: alarm on agenttracer_gateway_keys_age_seconds above 30."""
     anonymous_project: Annotated[str, Field(pattern=f"^{form.NAME_PATTERN}$")] | None = None
     """The project of what comes without a key. Off; for one machine on its own, so `host` must be a loopback address."""
 
@@ -81,7 +83,8 @@ class GatewaySettings(BaseSettings):
     rate_burst_s: Annotated[float, Field(gt=0, le=3_600)] = 10.0
     """How many seconds' worth may come at once: an SDK that comes back after an outage sends its queue."""
     projects_shown_max: Annotated[int, Field(ge=0, le=1_000)] = 50
-    """Projects with metrics of their own, by who comes first; the rest is `__other__`. Each takes some twenty series."""
+    """Projects with metrics of their own, by who comes first; the rest is `__other__`. Each takes some twenty series, and
+    one more for each rule that it breaks."""
     names_max_per_day: Annotated[int, Field(ge=1)] = 1_000
     """Different agents, versions, step names and failure codes, each, that a project may bring into a day's statistics; the rest
     is counted as `__other__`. A large fleet has hundreds; a name with an id in it makes as many as there are runs."""
@@ -114,9 +117,11 @@ class GatewaySettings(BaseSettings):
     unready_after_s: Annotated[float, Field(gt=0)] = 3.0
     """Without an ack that is waited for, or without any contact to Kafka, before readiness goes red."""
     replace_after_s: Annotated[float, Field(gt=0)] = 10.0
-    """A record without an outcome for so long, with Kafka in reach, means a wedged producer: two request deadlines."""
+    """A record without an outcome for so long, with Kafka in reach, means a wedged producer: two request deadlines, and never
+    within one, where it may only be slow."""
     drain_timeout_s: Annotated[int, Field(ge=0, le=60)] = 10
-    """To finish what is in flight after SIGTERM; twice the request deadline, and less than orchestrators wait (30 s)."""
+    """To finish what is in flight after SIGTERM; twice the request deadline, never less than one, and less than orchestrators
+    wait (30 s)."""
     flush_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
     """To close a producer. What it still holds then has been answered with 503 already."""
 
@@ -124,6 +129,10 @@ class GatewaySettings(BaseSettings):
     def _sound(self) -> Self:
         if self.receive_timeout_s >= self.request_deadline_s:
             raise ValueError("receive_timeout_s must be below request_deadline_s: the rest is the time to produce in")
+        if self.replace_after_s <= self.request_deadline_s:
+            raise ValueError("replace_after_s must be above request_deadline_s: else a slow producer is taken for a wedged one")
+        if self.drain_timeout_s < self.request_deadline_s:
+            raise ValueError("drain_timeout_s must not be below request_deadline_s: else a stop cuts requests off")
         if self.processes > 1 and self.pages_port is None:
             raise ValueError("processes needs pages_port: metrics read from a shared port are of whichever process answers")
         return self

@@ -1,6 +1,6 @@
-"""Connections that wait without a request in work: whose head is awaited, and which are idle. No sockets and no clock here.
+"""Connections that wait without a request in work: for a head, idly, or to be taken leave of. No sockets and no clock here.
 
-Both are kept oldest first, so that the overdue stand in front and finding them costs nothing for the others.
+All are kept oldest first, so that the overdue stand in front and finding them costs nothing for the others.
 """
 
 from collections.abc import Iterator
@@ -12,14 +12,16 @@ C = TypeVar("C")
 class Waiting(Generic[C]):
     """Who waits, for what, and since when. Times are monotonic seconds and never go back."""
 
-    def __init__(self, *, head_timeout_s: float, idle_timeout_s: float, answer_timeout_s: float) -> None:
+    def __init__(self, *, head_timeout_s: float, idle_timeout_s: float, answer_timeout_s: float, linger_timeout_s: float) -> None:
         self._heads: dict[C, float] = {}
         self._idle: dict[C, float] = {}
         self._unread: dict[C, float] = {}
+        self._lingering: dict[C, float] = {}
         self._timeouts = (
             ("head_timeout", self._heads, head_timeout_s),
             ("idle_timeout", self._idle, idle_timeout_s),
             ("answer_timeout", self._unread, answer_timeout_s),
+            ("linger_timeout", self._lingering, linger_timeout_s),
         )
 
     def await_head(self, connection: C, *, now: float) -> None:
@@ -43,10 +45,16 @@ class Waiting(Generic[C]):
         self.work(connection)
         self._unread.setdefault(connection, now)
 
+    def linger(self, connection: C, *, now: float) -> None:
+        """It has its last answer, which it may not have read since it is still sending."""
+        self.forget(connection)
+        self._lingering[connection] = now
+
     def forget(self, connection: C) -> None:
         """It waits for nothing, or is gone."""
         self.work(connection)
         self._unread.pop(connection, None)
+        self._lingering.pop(connection, None)
 
     def overdue(self, *, now: float) -> list[tuple[C, str]]:
         """Whose time is over, with the reason: `head_timeout`, … They stay until they are forgotten."""
@@ -59,10 +67,11 @@ class Waiting(Generic[C]):
     def oldest(self, *, but: C) -> C | None:
         """Who may go first when there are too many.
 
-        Of those whose head is awaited the one that waits longest: a client that means it sends its head at once. Then who does
-        not read, and only then the one that is idle for longest: it has shown that it can send requests.
+        Who was answered for the last time. Of those whose head is awaited the one that waits longest: a client that means it
+        sends its head at once. Then who does not read, and only then the one that is idle for longest: it has shown that it can
+        send requests.
         """
-        for waiting in (self._heads, self._unread, self._idle):
+        for waiting in (self._lingering, self._heads, self._unread, self._idle):
             for connection in waiting:
                 if connection is not but:
                     return connection

@@ -2,9 +2,13 @@
 
 uvicorn writes them one after the other, and the event loop sends at once what it is given. With a small answer, a system call
 costs as much as all that is done to find out what to answer.
+
+Nor is an answer lost that comes early. The system resets a connection that is closed while its client is still sending, and the
+client sees that instead of its answer. So only our side of it is closed, and the client is heard out.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 _FINAL: Final = b"HTTP/1.1 "
@@ -15,12 +19,19 @@ _END_OF_HEAD: Final = b"\r\n\r\n"
 class WholeAnswer:
     """Stands for `transport`. Bytes that look like a head wait for the next ones, for `flush` or for `close`."""
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport, *, linger: Callable[[], None]) -> None:
+        """`linger` is called when our side alone was closed: see that what still comes is read, and `abort` in the end."""
         self._transport = transport
+        self._linger = linger
         self._head = b""
+        self.early = False
+        """Whether the client may still be sending the request that is answered."""
+        self.lingers = False
 
     def write(self, data: bytes) -> None:
         """Send, or keep until there is more to send with it."""
+        if self.lingers:
+            return
         if self._head:
             data, self._head = self._head + data, b""
         elif data.startswith(_FINAL) and data.endswith(_END_OF_HEAD) and not data.startswith(_INTERIM):
@@ -34,9 +45,19 @@ class WholeAnswer:
             self.write(b"")
 
     def close(self) -> None:
-        """Send what is kept, and close."""
+        """Send what is kept, and close; of an early answer our side alone."""
         self.flush()
-        self._transport.close()
+        if not self.early:
+            self._transport.close()
+        elif not self.is_closing():
+            self.lingers = True
+            if self._transport.can_write_eof():  # TLS cannot; its clients see the end of an answer by its length
+                self._transport.write_eof()
+            self._linger()
+
+    def is_closing(self) -> bool:
+        """Whether nothing more can be sent."""
+        return self.lingers or self._transport.is_closing()
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - everything else is the transport's
         return getattr(self._transport, name)

@@ -20,7 +20,7 @@ from query_service.store import PostgresReader
 from servicekit.access import Access, key_ring
 from servicekit.access_document import declare_keys
 from servicekit.framework import NO_TELEMETRY
-from servicekit.health import health_router
+from servicekit.health import health_router, metrics_router
 from servicekit.key_ring import KeyRing
 from servicekit.keys import Scope
 from servicekit.logs import Log
@@ -56,7 +56,8 @@ def create_app(
     )
     app.include_router(runs_router(store=store, project_of=project_of))
     app.include_router(stats_router(store=store, project_of=project_of, clock=clock))
-    app.include_router(health_router(readiness=readiness, registry=metrics.registry))
+    app.include_router(health_router(readiness=readiness))
+    app.include_router(metrics_router(metrics.registry))
     refusal.install(app, retry_after_s=settings.retry_after_s)
     anonymous = settings.anonymous_project is not None
     app.openapi = partial(_describe, app, anonymous=anonymous)  # type: ignore[method-assign]  # FastAPI's documented way

@@ -7,6 +7,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from agenttracer.wire import form
 from servicekit.access import ANONYMOUS_RULE, PEPPER_RULE, is_loopback
+from servicekit.key_ring import REFRESH_MAX_S
 from servicekit.keys import PEPPER_MIN_CHARS
 from servicekit.tls import Tls
 
@@ -27,11 +28,11 @@ class QuerySettings(BaseSettings):
     key_pepper: SecretStr | None = None
     """What the secrets of API keys are hashed with: the same for the `agenttracer` command and all services, and never in the
     database. At least 32 characters. Needed unless `anonymous_project` is set."""
-    keys_refresh_s: Annotated[float, Field(gt=0, le=20)] = 5.0
+    keys_refresh_s: Annotated[float, Field(gt=0, le=REFRESH_MAX_S)] = 5.0
     """Keys are held in memory and read anew this often: a revoked one is refused after that, at most 30 s with every timeout."""
     keys_stale_max_s: Annotated[float, Field(gt=0, le=604_800)] = 86_400.0
-    """How long the last known keys serve while they cannot be read; then 503. Data comes from the same PostgreSQL, so this
-    matters only where the role may read data and not keys."""
+    """How long the last known keys serve while they cannot be read, those that are revoked meanwhile too; then 503. Data comes
+    from the same PostgreSQL, so this matters only where the role may read data and not keys."""
     anonymous_project: Annotated[str, Field(pattern=f"^{form.NAME_PATTERN}$")] | None = None
     """The project that readers without a key see. Off; for one machine on its own, so `host` must be a loopback address."""
 

@@ -10,8 +10,8 @@ Readiness = Callable[[], Awaitable[str | None]]
 """Answers None when the service will do its work now, else a code that says why not (`kafka_unreachable`, …)."""
 
 
-def health_router(*, readiness: Readiness, registry: CollectorRegistry) -> APIRouter:
-    """Routes that a service includes in its app."""
+def health_router(*, readiness: Readiness) -> APIRouter:
+    """`/health` and `/ready`: what balancers ask, on whatever port they send requests to."""
     router = APIRouter(tags=["health"])
 
     @router.get("/health", summary="Is the process alive?")
@@ -24,6 +24,13 @@ def health_router(*, readiness: Readiness, registry: CollectorRegistry) -> APIRo
         if reason is None:
             return JSONResponse({"status": "ready"})
         return JSONResponse({"status": "not_ready", "reason": reason}, status_code=503)
+
+    return router
+
+
+def metrics_router(registry: CollectorRegistry) -> APIRouter:
+    """`/metrics`, which tells who sends how much: for a port that the public does not reach."""
+    router = APIRouter(tags=["health"])
 
     @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
     async def metrics() -> Response:

@@ -1,7 +1,8 @@
 """All live keys held in memory and kept fresh, so that no request waits for the store. Where they come from is a Protocol here.
 
-When the store is away the last snapshot goes on serving, up to a limit: telemetry is not lost for the sake of a revocation that
-could not be written either. Without any snapshot nobody can be told from anybody, and the answer is: not now.
+When the store is away the last snapshot goes on serving, up to a limit, so that telemetry is not lost with it. The price: where
+this process alone cannot reach the store, a key that is revoked meanwhile serves on too. `age_s` shows it; somebody must look.
+Without any snapshot nobody can be told from anybody, and the answer is: not now.
 """
 
 import asyncio
@@ -13,6 +14,10 @@ from typing import Final, Protocol
 from servicekit.keys import Caller, Pepper, StoredKey, recognise
 from servicekit.logs import Log, error_class
 
+REFRESH_MAX_S: Final = 10.0
+"""The longest pause between two looks at the store with which a revoked key is refused within 30 s. The worst that a store can do
+which answers at all: it gives the old keys, late (5 s); it notes the use of keys, late (2 s to connect and 5 s); then this
+pause; then it gives the new keys, late again (2 and 5 s)."""
 NOTE_EVERY_S: Final = 60.0
 """The grain of `last_used_at`: enough to see which of two keys is still in use, and a write a minute and key at most."""
 

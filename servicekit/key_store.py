@@ -11,10 +11,10 @@ from servicekit.sql import load
 
 STATEMENTS: Final = load(Path(__file__).with_name("keys.sql"))
 _SCHEMA: Final = "agenttracer"
-_CONNECT_TIMEOUT_S: Final = 2.0
+CONNECT_TIMEOUT_S: Final = 2.0
 """A connection takes milliseconds; longer means that the host is away."""
-_STATEMENT_TIMEOUT_S: Final = 5.0
-"""Also holds where the network is silent. With the refresh interval well below the 30 s in which a revocation must hold."""
+STATEMENT_TIMEOUT_S: Final = 5.0
+"""Also holds where the network is silent. How it adds up to the 30 s of a revocation is with `key_ring.REFRESH_MAX_S`."""
 _Answer = TypeVar("_Answer")
 
 
@@ -52,8 +52,8 @@ class PostgresKeys:
     async def _connect(self) -> asyncpg.Connection:
         return await asyncpg.connect(
             self._dsn,
-            timeout=_CONNECT_TIMEOUT_S,
-            command_timeout=_STATEMENT_TIMEOUT_S,
+            timeout=CONNECT_TIMEOUT_S,
+            command_timeout=STATEMENT_TIMEOUT_S,
             server_settings={"application_name": "agenttracer_keys", "search_path": _SCHEMA, "jit": "off"},
         )
 

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from pydantic import ValidationError
 
 from servicekit import loop_errors
-from servicekit.health import health_router
+from servicekit.health import health_router, metrics_router
 from servicekit.logs import Log, configure, error_class
 from stream_workers.app import assigned, create_app
 from stream_workers.asking import Question
@@ -153,7 +153,8 @@ async def serve(settings: WorkerSettings) -> int:
     """Run the worker and its health pages until SIGTERM or SIGINT."""
     worker, stop = Worker(settings), asyncio.Event()
     pages = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    pages.include_router(health_router(readiness=worker.readiness, registry=worker.metrics.registry))
+    pages.include_router(health_router(readiness=worker.readiness))
+    pages.include_router(metrics_router(worker.metrics.registry))
     config = uvicorn.Config(pages, host=settings.host, port=settings.port, access_log=False, log_config=None, lifespan="off")
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]  # the signals are the worker's

@@ -23,6 +23,10 @@ keys_app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _LIFETIME_MAX_DAYS = 3_650
+UNTIL_READ = (
+    "One that cannot read the store knows its old keys until it can (a day at most, by default): "
+    "agenttracer_gateway_keys_age_seconds and agenttracer_query_keys_age_seconds tell."
+)
 
 
 @keys_app.command()
@@ -72,9 +76,9 @@ def revoke(
     state_dir: StateDir,
     postgres: Postgres = None,
 ) -> None:
-    """End a key for ever. Services refuse it within 30 seconds."""
+    """End a key for ever. Services that can read the store refuse it within 30 seconds, others as soon as they can again."""
     _keys(state_dir, postgres).revoke(key_id)
-    screen.note(f"key {key_id} is revoked; services refuse it within 30 s")
+    screen.note(f"key {key_id} is revoked; services refuse it within 30 s. {UNTIL_READ}")
 
 
 def _keys(state_dir: Path, postgres: str | None) -> ApiKeys:

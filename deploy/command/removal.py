@@ -40,7 +40,7 @@ def delete_project(
         typer.confirm(f"Remove everything of project {project} and revoke its API keys, for good?", abort=True)
     infrastructure = _infrastructure(state_dir, postgres)
     removed = outcome_of(refusals(infrastructure, lambda: remove_project(infrastructure.owner_dsn, project)))
-    Progress()(f"{removed.rows} rows removed, {removed.keys} API keys revoked; services refuse them within 30 s")
+    Progress()(f"{removed.rows} rows removed, {removed.keys} API keys revoked; who can read the store refuses them within 30 s")
 
 
 @retention_app.command("set")

@@ -72,7 +72,7 @@ def otlp_router(ingest: Ingest) -> APIRouter:
             del body, decoded  # as events they are large enough while the log is waited for
             capped = [ingest.cap_names(each, caller) for each in traces.checked]
             outcomes = await ingest.publish_each(capped, caller=caller, deadline=deadline)
-        ingest.count_spans(traces.rejected, dropped=traces.dropped, left_out=traces.left_out)
+        ingest.count_spans(traces.rejected, caller=caller, dropped=traces.dropped, left_out=traces.left_out)
         rejected = {each.index: each for each in (*traces.rejected, *(each for outcome in outcomes for each in outcome.rejected))}
         reasons = Counter(f"{each.field or 'span'} {each.code}" for each in rejected.values())
         return answer.exported(encoding, rejected=len(rejected), reasons=reasons)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Protocol
 
 import asyncpg
@@ -11,6 +12,7 @@ import pytest
 
 from ddl.migrate import SCHEMA
 from deploy.api_keys import ApiKeys, Purpose
+from servicekit import key_store
 from servicekit.key_ring import KeyStore
 from servicekit.key_store import STATEMENTS, PostgresKeys
 from servicekit.keys import Caller, Scope, id_of, recognise
@@ -140,6 +142,22 @@ async def test_use_is_noted_once_a_minute_by_many(migrated_dsn: dict[str, str]) 
     assert await written() != first
     for store in stores:
         await store.close()
+    await owner.close()
+
+
+async def test_no_question_lasts_for_ever(migrated_dsn: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A statement that gets no answer is given up at its timeout: on that the time rests in which a revocation takes effect."""
+    monkeypatch.setattr(key_store, "STATEMENT_TIMEOUT_S", 0.2)
+    store = PostgresKeys(migrated_dsn["gateway"])
+    owner = await asyncpg.connect(migrated_dsn["owner"], server_settings={"search_path": SCHEMA})
+    async with owner.transaction():
+        await owner.execute("LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE")
+        for question in (store.live_keys, partial(store.note_use, ["unknown"])):
+            async with asyncio.timeout(10):
+                with pytest.raises(TimeoutError):
+                    await question()
+    assert await store.live_keys() == []
+    await store.close()
     await owner.close()
 
 

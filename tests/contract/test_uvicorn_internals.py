@@ -64,6 +64,14 @@ def test_scope_of_request() -> None:
     assert "self.scope = {" in inspect.getsource(HttpToolsProtocol.on_message_begin)
 
 
+def test_early_answer() -> None:
+    """An answer that ends a connection closes the transport that uvicorn was given; a body that nobody reads is `cycle.body`."""
+    send = inspect.getsource(httptools_impl.RequestResponseCycle.send)
+    assert send.index("self.response_complete = True") < send.index("self.transport.close()") < send.index("self.on_response()")
+    assert "self.body = bytearray()" in inspect.getsource(httptools_impl.RequestResponseCycle.__init__)
+    assert "self.flow.pause_reading()" in inspect.getsource(HttpToolsProtocol.on_body)
+
+
 def test_answer_is_written_to_transport() -> None:
     """Answers go out by `transport.write` alone, the head by a call of its own: what WholeAnswer joins, nothing past it."""
     source = inspect.getsource(httptools_impl)

@@ -47,14 +47,16 @@ class GatewayProcess:
 
 
 @contextmanager
-def gateway_process(folder: Path, bootstrap: str, *, topic: str, **settings: object) -> Iterator[GatewayProcess]:
+def gateway_process(
+    folder: Path, bootstrap: str, *, topic: str, module: str = "producer_gateway", **settings: object
+) -> Iterator[GatewayProcess]:
     """Start one with `settings` on a free port and wait until it is ready; kill it at the end if it still runs."""
     log = folder / f"gateway-{uuid.uuid4().hex[:8]}.log"
     told = {"PORT": "0", "KAFKA_BOOTSTRAP": bootstrap, "TOPIC": topic, "ANONYMOUS_PROJECT": "default"}
     told |= {key.upper(): str(value) for key, value in settings.items()}
     env = os.environ | {f"AGENTTRACER_GATEWAY_{name}": value for name, value in told.items()}
     with log.open("wb") as stderr:
-        process = subprocess.Popen([sys.executable, "-m", "producer_gateway"], env=env, stderr=stderr)
+        process = subprocess.Popen([sys.executable, "-m", module], env=env, stderr=stderr)
     try:
         port = stacks.until(lambda: _port(log), timeout_s=DEADLINE_S, what="listening")
         gateway = GatewayProcess(process, port, log)

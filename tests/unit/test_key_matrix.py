@@ -114,14 +114,14 @@ class Served:
 
 
 @asynccontextmanager
-async def service(name: str, *, anonymous_project: str | None = None) -> AsyncIterator[Served]:
+async def service(name: str, *, anonymous_project: str | None = None, pages_port: int | None = None) -> AsyncIterator[Served]:
     keys, log = MemoryKeys(), MemoryRecordLog()
     await log.start()
     scope = Scope.INGEST if name == "gateway" else Scope.READ
     ring = ring_of(keys)
     await ring.refresh()
     if name == "gateway":
-        app = create_gateway(GatewaySettings(anonymous_project=anonymous_project), log, keys=ring)
+        app = create_gateway(GatewaySettings(anonymous_project=anonymous_project, pages_port=pages_port), log, keys=ring)
     else:
         store = FakeStore(*(kind(project="default") for kind in (RunRow, StepRow, FailureRow, RunRollupRow, StepRollupRow)))
         settings = QuerySettings(anonymous_project=anonymous_project)
@@ -223,6 +223,15 @@ async def test_the_document_says_which_routes_need_a_key(name: str) -> None:
                     assert operation["responses"].keys() >= {"401", "403"}
         for path in OPEN:
             assert (await served.client.get(path)).status_code == 200
+
+
+async def test_metrics_leave_the_port_of_clients() -> None:
+    """A gateway with a port for its pages tells nobody on the other one who sends how much; balancers still ask it there."""
+    async with service("gateway", pages_port=0) as served:
+        document = (await served.client.get("/openapi.json")).json()
+        assert OPEN & document["paths"].keys() == {"/health", "/ready"}
+        statuses = {path: (await served.client.get(path)).status_code for path in OPEN}
+        assert statuses == {"/health": 200, "/ready": 200, "/metrics": 404}
 
 
 @SERVICES

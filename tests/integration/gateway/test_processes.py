@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.gateway_process import create_topic
+from tests.support.gateway_process import create_topic, gateway_process
 from tests.support.stacks import free_port, until
 
 DEADLINE_S = 60.0
@@ -83,6 +83,16 @@ def group(tmp_path: Path, kafka_bootstrap: str) -> Iterator[Group]:
     finally:
         process.kill()  # takes the others with it
         process.wait()
+
+
+def test_pages_of_one_process(tmp_path: Path, kafka_bootstrap: str) -> None:
+    """A single process may have a port for its pages as well; its metrics are there alone, and health is on both."""
+    with gateway_process(tmp_path, kafka_bootstrap, topic=create_topic(kafka_bootstrap), pages_port=0) as gateway:
+        (pages,) = Group(gateway.process, gateway.log, gateway.port).pages()
+        assert gateway.client.post("/v1/events", json=BATCH).status_code == 202
+        assert accepted(pages) == 1
+        assert answers(pages)
+        assert [gateway.client.get(path).status_code for path in ("/health", "/ready", "/metrics")] == [200, 200, 404]
 
 
 def test_both_take_requests(group: Group) -> None:

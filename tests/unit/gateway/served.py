@@ -12,6 +12,7 @@ from uvicorn.server import ServerState
 
 from producer_gateway.app import create_app
 from producer_gateway.door import Door
+from producer_gateway.drain import Drain
 from producer_gateway.metrics import Metrics
 from producer_gateway.settings import GatewaySettings
 from producer_gateway.testing import MemoryRecordLog
@@ -55,9 +56,10 @@ class Client:
 class Served:
     """The gateway and its clients."""
 
-    def __init__(self, port: int, metrics: Metrics) -> None:
+    def __init__(self, port: int, metrics: Metrics, state: ServerState) -> None:
         self._port = port
         self._metrics = metrics
+        self._state = state
         self._writers: list[asyncio.StreamWriter] = []
 
     async def connect(self, *, receive_buffer_bytes: int = 65_536) -> Client:
@@ -83,6 +85,11 @@ class Served:
             while self.sample(name, **labels) != value:  # noqa: ASYNC110 - metrics set no event for us
                 await asyncio.sleep(0.005)
 
+    def cut_off(self) -> None:
+        """Cancel what is in work, as uvicorn does when the time to drain is over."""
+        for task in self._state.tasks:
+            task.cancel()
+
     async def close(self) -> None:
         for writer in self._writers:
             writer.close()
@@ -93,11 +100,11 @@ class Served:
 
 
 @asynccontextmanager
-async def served(log: MemoryRecordLog, metrics: Metrics, **settings: Any) -> AsyncIterator[Served]:
+async def served(log: MemoryRecordLog, metrics: Metrics, *, drain: Drain | None = None, **settings: Any) -> AsyncIterator[Served]:
     """Listen, until the block ends."""
     told = GatewaySettings.model_validate({"anonymous_project": "default", **settings})
     ring = ring_of(MemoryKeys())
-    app = create_app(told, log, keys=ring, metrics=metrics, clock_us=lambda: make.NOW_US)
+    app = create_app(told, log, keys=ring, metrics=metrics, drain=drain, clock_us=lambda: make.NOW_US)
     door, state = Door(told, metrics), ServerState()
     config = uvicorn.Config(app, http=door, ws="none", lifespan="off", log_config=None, access_log=False)  # type: ignore[arg-type]  # only called
     await log.start()
@@ -108,7 +115,7 @@ async def served(log: MemoryRecordLog, metrics: Metrics, **settings: Any) -> Asy
     server = await asyncio.get_running_loop().create_server(
         lambda: door(config=config, server_state=state, app_state={}), sock=listener
     )
-    clients = Served(server.sockets[0].getsockname()[1], metrics)
+    clients = Served(server.sockets[0].getsockname()[1], metrics, state)
     try:
         yield clients
     finally:

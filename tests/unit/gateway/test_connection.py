@@ -2,15 +2,20 @@
 
 import asyncio
 import json
+from contextlib import suppress
 
 import pytest
 
+from producer_gateway import door
 from producer_gateway.metrics import Metrics
 from producer_gateway.testing import MemoryRecordLog
 from tests.unit.gateway.served import BODY, HEAD, REQUEST, served
 
 pytestmark = pytest.mark.anyio
 LARGE = b"x-more: " + b"x" * 20_000
+MIB = 1024 * 1024
+CODES = {413: "body_too_large", 431: "head_too_large", 400: "malformed_request"}
+TOO_LARGE = HEAD + b"content-length: %d\r\n\r\n" % (1024 * MIB)
 
 
 def code(body: bytes) -> str:
@@ -178,3 +183,63 @@ async def test_no_room(log: MemoryRecordLog, metrics: Metrics) -> None:
         assert b"retry-after: " in head
         await busy.send(REQUEST[-5:])
         assert (await busy.answer())[0] == 202
+
+
+@pytest.mark.parametrize(
+    ("begun", "status"),
+    [(TOO_LARGE, 413), (TOO_LARGE + b"x" * 200_000, 413), (HEAD + LARGE, 431), (b"no HTTP\r\n\r\n", 400)],
+    ids=["413", "413 with more than is kept", "431", "400"],
+)
+async def test_answered_while_sending(log: MemoryRecordLog, metrics: Metrics, begun: bytes, status: int) -> None:
+    """Who goes on sending after the answer is heard out: the whole answer waits to be read, with the end of the connection."""
+    async with served(log, metrics) as gateway:
+        client = await gateway.connect()
+        await client.send(begun)
+        await gateway.until_sample(1, "requests_refused_total", code=CODES[status])
+        for _ in range(3 * 16):
+            await client.send(b"x" * 65_536)
+        got, head, body = await client.answer()
+        assert (got, code(body)) == (status, CODES[status])
+        assert b"connection: close" in head
+        assert await client.rest() == b""
+        client.writer.close()
+        await gateway.until_sample(0, "connections")
+        assert not any(gateway.sample("connections_closed_total", reason=f"linger_{end}") for end in ("bytes", "timeout"))
+
+
+async def test_sending_without_end(log: MemoryRecordLog, metrics: Metrics) -> None:
+    """Who sends on and on after its answer is cut off after so many bytes, of which none is kept."""
+    async with served(log, metrics) as gateway:
+        client = await gateway.connect()
+        await client.send(TOO_LARGE)
+        with suppress(ConnectionError):
+            for _ in range(64):
+                await client.send(b"x" * MIB)
+        await gateway.until_sample(0, "connections")
+        assert gateway.sample("connections_closed_total", reason="linger_bytes") == 1
+        assert gateway.sample("in_flight_bytes") == 0
+
+
+async def test_not_ending(log: MemoryRecordLog, metrics: Metrics, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who neither sends nor closes after its answer is gone after a while."""
+    monkeypatch.setattr(door, "_LINGER_TIMEOUT_S", 0.1)
+    async with served(log, metrics) as gateway:
+        client = await gateway.connect()
+        await client.send(TOO_LARGE)
+        assert (await client.answer())[0] == 413
+        await gateway.until_sample(0, "connections")
+        assert gateway.sample("connections_closed_total", reason="linger_timeout") == 1
+
+
+async def test_answered_ones_take_no_room(log: MemoryRecordLog, metrics: Metrics) -> None:
+    """When all connections are taken, one that was answered while it was sending goes before any other."""
+    async with served(log, metrics, connections_max=2) as gateway:
+        silent = await gateway.connect()
+        await gateway.until_sample(1, "connections")
+        answered = await gateway.connect()
+        await answered.send(TOO_LARGE)
+        assert (await answered.answer())[0] == 413
+        assert await gateway.post() == 202
+        assert gateway.sample("connections_closed_total", reason="evicted") == 1
+        await silent.send(REQUEST)
+        assert (await silent.answer())[0] == 202

@@ -15,7 +15,13 @@ from producer_gateway.settings import GatewaySettings
 
 pytestmark = pytest.mark.anyio
 MESSAGE = Message(b"k", b"v")
-FAST = {"unready_after_s": 0.2, "replace_after_s": 0.4, "flush_timeout_s": 0.1}
+FAST = {
+    "receive_timeout_s": 0.1,
+    "request_deadline_s": 0.3,
+    "unready_after_s": 0.2,
+    "replace_after_s": 0.4,
+    "flush_timeout_s": 0.1,
+}
 
 
 class FakeProducer:

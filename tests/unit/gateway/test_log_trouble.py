@@ -1,16 +1,21 @@
 """What clients and orchestrators see while the log does not acknowledge."""
 
+import asyncio
+import json
 from typing import NoReturn
 
 import httpx
 import pytest
 
-from producer_gateway.app import Drain, create_app
+from producer_gateway.app import create_app
+from producer_gateway.drain import Drain
+from producer_gateway.metrics import Metrics
 from producer_gateway.settings import GatewaySettings
 from producer_gateway.testing import MemoryRecordLog
 from servicekit.testing import MemoryKeys, ring_of
 from tests.unit.gateway import batches as make
 from tests.unit.gateway.batches import Gateway
+from tests.unit.gateway.served import REQUEST, served
 
 pytestmark = pytest.mark.anyio
 
@@ -49,6 +54,33 @@ async def test_draining(log: MemoryRecordLog) -> None:
         drain.begun = True
         assert (await client.get("/ready")).json()["reason"] == "draining"
     assert log.unready() == "closed"
+
+
+async def test_cut_off(log: MemoryRecordLog, metrics: Metrics) -> None:
+    """What is cancelled since the time to drain is over gets 503 and Retry-After, not the server's own page."""
+    log.stalled, drain = True, Drain()
+    async with served(log, metrics, drain=drain) as gateway:
+        client = await gateway.connect()
+        await client.send(REQUEST)
+        await gateway.until_sample(1, "in_flight_requests")
+        drain.begun = True
+        gateway.cut_off()
+        status, head, body = await client.answer()
+        assert (status, json.loads(body)["error"]["code"]) == (503, "ending")
+        assert b"retry-after: " in head
+        assert gateway.sample("in_flight_requests") == 0
+
+
+async def test_cancelled(client: httpx.AsyncClient, log: MemoryRecordLog, metrics: Metrics) -> None:
+    """Whoever cancels a request at any other time is obeyed."""
+    log.stalled = True
+    request = asyncio.create_task(client.post("/v1/events", json=make.batch(make.started())))
+    async with asyncio.timeout(10):
+        while not metrics.registry.get_sample_value("agenttracer_gateway_in_flight_requests"):  # noqa: ASYNC110 - no event for it
+            await asyncio.sleep(0)
+    request.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await request
 
 
 async def test_log_that_breaks_its_promise(gateway: Gateway, log: MemoryRecordLog, monkeypatch: pytest.MonkeyPatch) -> None:

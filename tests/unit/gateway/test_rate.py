@@ -10,6 +10,7 @@ from servicekit.keys import Scope
 from servicekit.testing import MemoryKeys
 from tests.unit.gateway import batches as make
 from tests.unit.gateway.batches import Gateway, Records
+from tests.unit.gateway.otlp import spans
 
 
 def test_off() -> None:
@@ -101,6 +102,22 @@ async def test_project_metrics(gateway: Gateway, metrics: Metrics) -> None:
     assert sample("agenttracer_gateway_project_requests_refused_total", {"project": "default", "code": "json"}) == 1
     assert sample("agenttracer_gateway_project_ack_seconds_count", {"project": "default"}) == 1
     assert sample("agenttracer_gateway_project_in_flight_requests", {"project": "default"}) == 0
+
+
+@pytest.mark.anyio
+async def test_losses_of_a_project(gateway: Gateway, metrics: Metrics) -> None:
+    """Refused items and dropped values are counted by project and rule, on every route, as they are for all together."""
+    batch = make.body(make.started(), make.started(run_id="none"), make.step(name="two words"))
+    tool = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "two words"}
+    traces = spans.as_json(spans.span(said=tool), spans.span(spanId="zz"))
+    async with gateway() as client:
+        assert (await client.post("/v1/events", content=batch)).status_code == 202
+        assert (await client.post("/v1/traces", content=traces)).status_code == 200
+    samples = [sample for family in metrics.registry.collect() for sample in family.samples]
+    for loss, by in (("events_refused_total", "reason"), ("values_dropped_total", "rule")):
+        of_all = {each.labels[by]: each.value for each in samples if each.name == f"agenttracer_gateway_{loss}"}
+        of_project = {each.labels[by]: each.value for each in samples if each.name == f"agenttracer_gateway_project_{loss}"}
+        assert of_project == of_all != {}
 
 
 @pytest.mark.anyio

@@ -41,6 +41,10 @@ def test_frozen() -> None:
     "wrong",
     [
         {"receive_timeout_s": 5.0, "request_deadline_s": 5.0},
+        {"request_deadline_s": 10.0, "drain_timeout_s": 10, "replace_after_s": 10.0},
+        {"request_deadline_s": 5.5, "drain_timeout_s": 5},
+        {"processes": 2},
+        {"keys_refresh_s": 10.1},
         {"events_max": 5_001},
         {"record_max_bytes": 9 * 1024 * 1024},
         {"anonymous_project": "two words"},
@@ -52,6 +56,19 @@ def test_frozen() -> None:
 def test_unsound(wrong: dict[str, Any]) -> None:
     """Settings that contradict each other or the contract are refused at start."""
     with pytest.raises(ValidationError):
+        GatewaySettings(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"replace_after_s": 5.0}, "replace_after_s must be above request_deadline_s"),
+        ({"drain_timeout_s": 4}, "drain_timeout_s must not be below request_deadline_s"),
+    ],
+)
+def test_contradiction(wrong: dict[str, Any], said: str) -> None:
+    """Which two contradict each other is said, and no value."""
+    with pytest.raises(ValidationError, match=said):
         GatewaySettings(**wrong)
 
 

@@ -4,7 +4,7 @@ from producer_gateway.waiting import Waiting
 
 
 def waiting() -> Waiting[str]:
-    return Waiting(head_timeout_s=5, idle_timeout_s=60, answer_timeout_s=5)
+    return Waiting(head_timeout_s=5, idle_timeout_s=60, answer_timeout_s=5, linger_timeout_s=2)
 
 
 def test_overdue() -> None:
@@ -37,6 +37,18 @@ def test_unread() -> None:
     assert who.overdue(now=5) == [("a", "answer_timeout")]
     who.rest("a", now=5)
     assert who.overdue(now=10) == []
+
+
+def test_linger() -> None:
+    """Who was answered for the last time waits for nothing else, has its own timeout, and is the first that can be spared."""
+    who = waiting()
+    who.await_head("head", now=0)
+    who.unread("last", now=0)
+    who.linger("last", now=1)
+    assert who.overdue(now=3) == [("last", "linger_timeout")]
+    assert who.oldest(but="x") == "last"
+    who.forget("last")
+    assert who.oldest(but="x") == "head"
 
 
 def test_oldest() -> None:

@@ -18,13 +18,22 @@ class Sink(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__({"peername": ("127.0.0.1", 1)})
         self.written: list[bytes] = []
-        self.closed = False
+        self.closed = self.half_closed = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written.append(bytes(data))
 
     def close(self) -> None:
         self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.half_closed = True
 
 
 @pytest.fixture
@@ -33,8 +42,14 @@ def sink() -> Sink:
 
 
 @pytest.fixture
-def answers(sink: Sink) -> WholeAnswer:
-    return WholeAnswer(sink)
+def lingering() -> list[str]:
+    """One entry each time that the connection is told to see to its end."""
+    return []
+
+
+@pytest.fixture
+def answers(sink: Sink, lingering: list[str]) -> WholeAnswer:
+    return WholeAnswer(sink, linger=lambda: lingering.append("told"))
 
 
 def test_head_waits_for_body(sink: Sink, answers: WholeAnswer) -> None:
@@ -66,6 +81,25 @@ def test_close(sink: Sink, answers: WholeAnswer) -> None:
     answers.close()
     assert sink.written == [HEAD]
     assert sink.closed
+
+
+def test_early_answer(sink: Sink, answers: WholeAnswer, lingering: list[str]) -> None:
+    """Of an answer that comes before its request was sent only our side is closed, once, and nothing is written any more."""
+    answers.early = True
+    answers.write(HEAD)
+    for _ in range(2):
+        answers.close()
+    answers.write(b"more")
+    assert (sink.written, sink.half_closed, sink.closed, lingering) == ([HEAD], True, False, ["told"])
+    assert answers.is_closing()
+
+
+def test_early_answer_to_nobody(sink: Sink, answers: WholeAnswer, lingering: list[str]) -> None:
+    """A connection that is closed already is not closed by half."""
+    answers.early = True
+    sink.closed = True
+    answers.close()
+    assert (sink.half_closed, lingering) == (False, [])
 
 
 def test_interim_answer(sink: Sink, answers: WholeAnswer) -> None:

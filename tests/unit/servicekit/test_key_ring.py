@@ -4,14 +4,19 @@ import asyncio
 from collections.abc import Collection
 
 import pytest
+from pydantic import ValidationError
 
-from servicekit.key_ring import NOTE_EVERY_S, KeyRing
+from producer_gateway.settings import GatewaySettings
+from query_service.settings import QuerySettings
+from servicekit.key_ring import NOTE_EVERY_S, REFRESH_MAX_S, KeyRing
+from servicekit.key_store import CONNECT_TIMEOUT_S, STATEMENT_TIMEOUT_S
 from servicekit.keys import Scope, id_of
 from servicekit.logs import Log
 from servicekit.testing import PEPPER, MemoryKeys, ring_of
 
 pytestmark = pytest.mark.anyio
 DEADLINE_S = 20.0
+REVOKED_WITHIN_S = 30.0
 
 
 @pytest.fixture
@@ -50,6 +55,20 @@ async def test_what_changes_in_the_store_takes_effect_by_itself(keys: MemoryKeys
                 await asyncio.sleep(0)
     finally:
         await ring.close()
+
+
+def test_a_revoked_key_is_refused_in_time_at_the_worst() -> None:
+    """The promise holds though every answer of the store is as late as it may be: the old keys, the note, the new keys."""
+    question_s = CONNECT_TIMEOUT_S + STATEMENT_TIMEOUT_S
+    assert STATEMENT_TIMEOUT_S + question_s + REFRESH_MAX_S + question_s <= REVOKED_WITHIN_S
+
+
+@pytest.mark.parametrize("settings", [GatewaySettings, QuerySettings])
+def test_no_service_looks_less_often(settings: type[GatewaySettings | QuerySettings]) -> None:
+    """The promise cannot be undone by a setting."""
+    assert settings(keys_refresh_s=REFRESH_MAX_S).keys_refresh_s == REFRESH_MAX_S
+    with pytest.raises(ValidationError):
+        settings(keys_refresh_s=REFRESH_MAX_S + 1)
 
 
 async def test_the_last_snapshot_serves_while_the_store_is_away(keys: MemoryKeys) -> None:
