@@ -104,6 +104,7 @@ class _Reading:
         "last",
         "record",
         "start",
+        "starts",
         "steps",
     )
 
@@ -118,6 +119,7 @@ class _Reading:
         self.first = 0
         self.last = 0
         self.start: Start | None = None
+        self.starts = 0
         self.end: End | None = None
         self.first_end: int | None = None
         self.found: FirstFailure | None = None
@@ -132,6 +134,7 @@ class _Reading:
     def run_started(self, event: RunStarted) -> None:
         start = start_of(event, self._json)
         self.start = start if self.start is None else min(self.start, start, key=Start.order)
+        self.starts += 1
         self.abandon_after_s = max(self.abandon_after_s or 0, event.abandon_after_s or 0) or None
         self._span(event.started_at, event.started_at)
 
@@ -170,10 +173,10 @@ class _Reading:
         )
 
     def producer(self) -> ProducerRow | None:
-        """What its producer said, if that numbers its events: then only a run's start has the number 0, and ends count."""
+        """What its producer said, if that numbers its events: then only starts have the number 0, and ends count."""
         record = self.record
         numbers = _numbers(record.events)
-        if not numbers or self.emitted == 0 or numbers.count(0) > (self.start is not None):
+        if not numbers or self.emitted == 0 or numbers.count(0) > self.starts:
             return None
         return ProducerRow(record.project, record.events[0].run_id, record.producer.id, ranges_of(numbers), self.emitted)
 

@@ -67,6 +67,12 @@ def test_who_does_not_number_has_no_account(events: tuple[Event, ...]) -> None:
     assert _producers(("otlp", events)) == []
 
 
+def test_a_start_that_is_said_twice_in_one_request_still_has_a_number() -> None:
+    """The gateway puts all of a run's events of one request into one record, and a client may repeat itself within it."""
+    rows = _producers(("p", (_START, _step(1), _START, _step(1), _step(2), _end(3, 4))))
+    assert rows == [ProducerRow("d", RUN, "p", ((0, 4),), 4)]
+
+
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=40))
 def test_ranges_hold_exactly_the_numbers(numbers: list[int]) -> None:
     """Ascending, apart from each other, and nothing but what was given."""
