@@ -48,8 +48,9 @@ bench-worker: $(STAMP) ## the workers' rate beside the ceiling, freshness, cost 
 bench-gateway: $(STAMP) ## one gateway beside the ceiling, a bare producer of the same records (build/bench-gateway.json; some minutes)
 	@$(BIN)/python -m tests.benchmarks.bench_gateway
 
-rebuild-drill: $(STAMP) ## rebuild a million events under traffic, readers and ten kills (build/rebuild-drill.json; a quarter of an hour)
-	@$(BIN)/python -m tests.benchmarks.rebuild_drill
+DRILL ?=
+rebuild-drill: $(STAMP) ## rebuild a million events under traffic, readers and ten kills (build/rebuild-drill.json; a quarter of an hour; DRILL="--events N …")
+	@$(BIN)/python -m tests.benchmarks.rebuild_drill $(DRILL)
 
 format: $(STAMP) ## let ruff format and fix the tree
 	@$(BIN)/ruff format .

@@ -17,6 +17,7 @@ from stream_workers.copying import copy_rows
 from stream_workers.core.diagnosis import RunKey
 from stream_workers.core.rows import StepRow
 from stream_workers.postgres import PostgresStore, write_rows
+from stream_workers.rebuild.plan import APPLICATION
 from stream_workers.store import Saved
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -28,7 +29,7 @@ class BulkStore(PostgresStore):
     """A `RunStore` for a schema that nobody reads yet. A crash of the server may undo its last transactions, ledger and all."""
 
     server_settings: ClassVar[Mapping[str, str]] = {
-        "application_name": "agenttracer-rebuild",  # its transactions may last longer than a worker's, and no worker ends them
+        "application_name": APPLICATION,  # its transactions may last longer than a worker's, and no worker ends them
         "synchronous_commit": "off",
         "idle_in_transaction_session_timeout": "60000",  # nobody waits for it, and a busy machine makes large batches slow
     }

@@ -11,6 +11,8 @@ from stream_workers.batch import Topic
 
 _QUERIES: Final = sql.load(Path(__file__).with_name("queries.sql"))
 
+APPLICATION: Final = "agenttracer-rebuild"
+"""What its sessions are called in Postgres."""
 FROM_TOPIC: Final = ("runs", "steps", "failures", "declared_losses", "run_producers")
 """Tables whose rows are of one run each and come from the topic alone."""
 NOT_FROM_TOPIC: Final = frozenset({"watched", "recheck_steps", "recheck_until"})

@@ -17,7 +17,7 @@ import asyncpg
 from stream_workers.errors import RebuildError
 from stream_workers.rebuild.diff import Diff, compare
 from stream_workers.rebuild.fill import run_filler
-from stream_workers.rebuild.plan import Plan
+from stream_workers.rebuild.plan import APPLICATION, Plan
 from stream_workers.rebuild.shadow import Past, State, drop_shadow, finish, prepare
 from stream_workers.rebuild.swap import swap
 from stream_workers.topic_log import Reach, TopicLog, open_log
@@ -72,7 +72,7 @@ async def _swapped(connection: asyncpg.Connection, plan: Plan, report: Report) -
 
 @asynccontextmanager
 async def _alone(plan: Plan) -> AsyncIterator[asyncpg.Connection]:
-    settings = {"application_name": "agenttracer-rebuild", "timezone": "UTC", "jit": "off"}
+    settings = {"application_name": APPLICATION, "timezone": "UTC", "jit": "off"}
     connection = await asyncpg.connect(plan.dsn, server_settings=settings)
     try:
         deadline = time.monotonic() + _LOCK_WITHIN_S

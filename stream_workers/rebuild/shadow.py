@@ -3,8 +3,9 @@
 Whoever calls holds the rebuild's lock: one rebuild at a time.
 """
 
+import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -13,7 +14,7 @@ import asyncpg
 from ddl.migrate import SCHEMA, migrate
 from stream_workers.core.failures.classify import PRESENT
 from stream_workers.errors import RebuildError
-from stream_workers.rebuild.plan import FROM_TOPIC, SUMS, Plan
+from stream_workers.rebuild.plan import APPLICATION, FROM_TOPIC, SUMS, Plan
 from stream_workers.topic_log import Reach
 
 _WORK_MEM: Final = "256MB"  # to sort for indexes and sums, once
@@ -91,7 +92,18 @@ async def _begin(connection: asyncpg.Connection, plan: Plan, reach: Mapping[int,
 
 
 async def finish(connection: asyncpg.Connection, plan: Plan, *, past: Past, report: Callable[[str], None]) -> None:
-    """Take over what the log no longer reaches, add up, index. One transaction: done, or to be done again."""
+    """Take over what the log no longer reaches, add up, index: one transaction, done or to be done again. Then statistics.
+
+    The steps' statistics are gathered meanwhile, in a session of their own: they take nearly as long as all the rest, and no
+    secondary index waits for the steps. Not so where steps are taken over.
+    """
+    early = ["steps"] if past.empty else []
+    await asyncio.gather(_complete(connection, plan, past, report), _analyze_apart(plan, early))
+    await _analyze(connection, plan, [table for table in (*FROM_TOPIC, *SUMS) if table not in early])
+
+
+async def _complete(connection: asyncpg.Connection, plan: Plan, past: Past, report: Callable[[str], None]) -> None:
+    """All that changes rows, and the word that it is done: one transaction."""
     async with connection.transaction(isolation="repeatable_read"):
         # Before the snapshot: whoever deletes now waits, or what is taken over would bring back what is gone.
         await connection.execute(f'LOCK TABLE "{plan.live}".deletions IN SHARE MODE')
@@ -110,7 +122,18 @@ async def finish(connection: asyncpg.Connection, plan: Plan, *, past: Past, repo
         for definition in row["indexes"]:
             await connection.execute(definition)
         await connection.execute(plan.query("finished"), taken)
-    for table in (*FROM_TOPIC, *SUMS):
+
+
+async def _analyze_apart(plan: Plan, tables: Iterable[str]) -> None:
+    connection = await asyncpg.connect(plan.dsn, server_settings={"application_name": APPLICATION})
+    try:
+        await _analyze(connection, plan, tables)
+    finally:
+        await connection.close()
+
+
+async def _analyze(connection: asyncpg.Connection, plan: Plan, tables: Iterable[str]) -> None:
+    for table in tables:
         await connection.execute(f'ANALYZE "{plan.shadow}".{table}')
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from agenttracer.wire.topics import record_key
 from ddl.migrate import SCHEMA
-from tests.support.drill import LiveTraffic, Operator, Readers, changed_rule, kill_rebuilds
+from tests.chaos.store_lock import TableLock
+from tests.support.drill import LiveTraffic, Operator, Readers, changed_rule, kill_in_phase, kill_rebuilds, schema_id
 from tests.support.pipeline import Pipeline
 from tests.support.traffic import Traffic
 
@@ -48,6 +49,30 @@ def test_a_killed_rebuild_under_traffic_ends_in_an_equal_store(pipeline: Pipelin
     assert [row["nspname"] for row in pipeline.sql("SELECT nspname FROM pg_namespace WHERE nspname LIKE $1", f"{SCHEMA}%")] == [
         SCHEMA
     ]
+
+
+def test_a_rebuild_that_would_swap_goes_on_where_it_was_killed(pipeline: Pipeline, tmp_path: Path) -> None:
+    """While it makes indexes, which is undone, and while it compares: the next call goes on with what is filled and finished."""
+    traffic = Traffic(35)
+    records = traffic.mischief(traffic.records(traffic.runs(400)))
+    pipeline.worker()
+    pipeline.produce(records)
+    pipeline.wait_covered(len(records))
+    operator, shadow = Operator(pipeline, tmp_path), f"{SCHEMA}_shadow"
+    kill_rebuilds(pipeline, operator, kills=1, seed=36, latest=0.5)
+    made = schema_id(pipeline, shadow)
+    with TableLock(pipeline, f"{shadow}.failures", database=pipeline.database, mode="ROW EXCLUSIVE"):  # as one who fills it
+        assert kill_in_phase(operator, "indexing") == "indexing"
+    assert operator.call("rebuild", "--no-swap")[0] == 0, operator.log()
+    assert "indexing" in operator.phases(), "what was killed is done anew"
+    with TableLock(pipeline, f"{shadow}.steps", database=pipeline.database, mode="ACCESS EXCLUSIVE"):
+        assert kill_in_phase(operator, "comparing") == "comparing"
+    code, outcome = operator.call("rebuild")
+    assert (code, outcome["diff"]["runs_differing"]) == (0, 0), operator.log()
+    assert operator.phases() == ["catching up", "comparing", "swapping"]
+    assert schema_id(pipeline, SCHEMA) == made, "begun anew"
+    pipeline.assert_store_is_fold()
+    assert operator.call("verify")[0] == 0, operator.log()
 
 
 def _assert_like_a_migrated_schema(pipeline: Pipeline) -> None:

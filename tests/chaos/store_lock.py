@@ -17,17 +17,18 @@ WHERE datname = current_database() AND application_name = 'agenttracer-worker' A
 
 
 class TableLock:
-    """Writers of `table` wait while it is held; readers do not."""
+    """Writers of `table` wait while it is held; readers do not, unless `mode` says otherwise."""
 
-    def __init__(self, pipeline: Pipeline, table: str, *, database: str) -> None:
+    def __init__(self, pipeline: Pipeline, table: str, *, database: str, mode: str = "SHARE ROW EXCLUSIVE") -> None:
         self._dsn = pipeline.stack.dsn(database=database, role="agenttracer_owner")
         self._table = table
+        self._mode = mode
         self._runner = asyncio.Runner()
         self._connection: asyncpg.Connection | None = None
 
     def __enter__(self) -> Self:
         self._connection = self._runner.run(asyncpg.connect(self._dsn, server_settings={"search_path": SCHEMA}))
-        self._runner.run(self._connection.execute(f"BEGIN; LOCK TABLE {self._table} IN SHARE ROW EXCLUSIVE MODE"))
+        self._runner.run(self._connection.execute(f"BEGIN; LOCK TABLE {self._table} IN {self._mode} MODE"))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

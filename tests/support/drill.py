@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -28,6 +29,8 @@ from tests.support.traffic import Traffic
 if TYPE_CHECKING:
     from agenttracer.wire.envelope import Record
 
+PHASES = ("filling", "adding up", "indexing", "catching up", "comparing", "swapping")
+"""What a rebuild says that it does, in that order; adding up and indexing make the finish."""
 COMMAND = [sys.executable, "-c", "from deploy.command import main; main()"]
 
 
@@ -38,13 +41,16 @@ class Operator:
         self._pipeline = pipeline
         self._folder = folder
         self.report = folder / "report.json"
+        self._log = folder / "command.log"
+        self._began = 0
 
     def start(self, *words: str, **environment: str) -> subprocess.Popen[bytes]:
         pipeline = self._pipeline
         dsn = pipeline.stack.dsn(database=pipeline.database, role="agenttracer_owner")
         where = ["--kafka", pipeline.stack.bootstrap, "--topic", pipeline.topic] if words[-1] != "drop-old" else []
         options = [*where, "--state-dir", str(self._folder), "--postgres", dsn]
-        with (self._folder / "command.log").open("ab") as log:
+        with self._log.open("ab") as log:
+            self._began = log.tell()
             return subprocess.Popen([*COMMAND, *words, *options], stdout=log, stderr=log, env={**os.environ, **environment})
 
     def call(self, *words: str, **environment: str) -> tuple[int, dict[str, Any]]:
@@ -55,7 +61,12 @@ class Operator:
         return code, json.loads(self.report.read_text(encoding="utf-8")) if self.report.exists() else {}
 
     def log(self) -> str:
-        return (self._folder / "command.log").read_text(encoding="utf-8")
+        return self._log.read_text(encoding="utf-8")
+
+    def phases(self) -> list[str]:
+        """Through which of PHASES the newest call has come so far."""
+        said = self._log.read_bytes()[self._began :].decode()
+        return re.findall(rf" s  ({'|'.join(PHASES)})$", said, re.MULTILINE)
 
 
 class LiveTraffic:
@@ -165,10 +176,12 @@ class Readers:
             await connection.close()
 
 
-def kill_rebuilds(pipeline: Pipeline, operator: Operator, *, kills: int, seed: int, options: tuple[str, ...] = ()) -> list[str]:
-    """Begin a rebuild and kill it, so many times: most while it fills, at a random share, the others some time later."""
+def kill_rebuilds(
+    pipeline: Pipeline, operator: Operator, *, kills: int, seed: int, latest: float = 1.1, options: tuple[str, ...] = ()
+) -> list[str]:
+    """Begin a rebuild and kill it, so many times: most while it fills, at a random share, those above 1 some time later."""
     rng = random.Random(seed)
-    shares = sorted(rng.uniform(0.02, 1.1) for _ in range(kills))
+    shares = sorted(rng.uniform(0.02, latest) for _ in range(kills))
     found = []
     for share in shares:
         command = operator.start("rebuild", "--no-swap", *options)
@@ -181,6 +194,24 @@ def kill_rebuilds(pipeline: Pipeline, operator: Operator, *, kills: int, seed: i
     return found
 
 
+def kill_in_phase(operator: Operator, phase: str, *options: str) -> str:
+    """Begin a rebuild that would swap, and kill it as soon as it says that it is in this phase. Answers where it was killed."""
+    command = operator.start("rebuild", *options)
+    until(
+        lambda: command.poll() is not None or phase in operator.phases(),
+        timeout_s=900,
+        what=f"the rebuild is {phase}",
+        every_s=0.01,
+    )
+    command.kill()
+    return operator.phases()[-1] if command.wait() == -signal.SIGKILL else "not killed: it had ended"
+
+
+def schema_id(pipeline: Pipeline, schema: str) -> int:
+    """What a schema keeps when it is renamed."""
+    return int(pipeline.sql("SELECT $1::text::regnamespace::oid::bigint AS id", schema)[0]["id"])
+
+
 def _wait_filled(pipeline: Pipeline, command: subprocess.Popen[bytes], *, share: float) -> None:
     until(lambda: _filled(pipeline) >= share or command.poll() is not None, timeout_s=600, what="so much is filled")
 
@@ -191,14 +222,18 @@ def _pass_time(seconds: float) -> None:
     until(lambda: time.monotonic() >= end, timeout_s=seconds + 5, what="some time")
 
 
+_FILLED = f"""
+SELECT (SELECT coalesce(sum(upper(one) - lower(one)), 0) FROM {SCHEMA}_shadow.ingest_ledger, unnest(covered) AS one)::float8
+    / greatest(1, (SELECT sum(value::bigint) FROM {SCHEMA}_shadow.rebuild_state, jsonb_each_text(targets)))::float8 AS share
+"""
+
+
 def _filled(pipeline: Pipeline) -> float:
-    """The share of the live store's offsets that the shadow covers."""
-    query = "SELECT coalesce(sum(upper(r) - lower(r)), 0)::bigint AS n FROM {}.ingest_ledger, unnest(covered) AS r"
+    """The share of what is filled in bulk that the shadow covers; above 1 once it follows the log."""
     try:
-        shadow = pipeline.sql(query.format(f"{SCHEMA}_shadow"))[0]["n"]
+        return float(pipeline.sql(_FILLED)[0]["share"])
     except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
         return 0.0
-    return float(shadow / max(1, pipeline.covered()))
 
 
 @contextmanager
