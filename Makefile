@@ -42,10 +42,10 @@ check: $(STAMP) ## ruff, mypy --strict, unit and architecture tests: fast enough
 test: $(STAMP) ## everything, on real Kafka and PostgreSQL (TEST_STACK=local or containers forces where they come from)
 	@$(BIN)/pytest
 
-bench-worker: $(STAMP) ## the workers' rate beside the ceiling, freshness, cost with much stored, memory; writes build/bench-worker.json (20 minutes)
+bench-worker: $(STAMP) ## the workers' rate beside the ceiling, freshness, cost with much stored, memory, each with its verdict (build/bench-worker.json; half an hour)
 	@$(BIN)/python -m tests.benchmarks.bench_worker
 
-bench-gateway: $(STAMP) ## one gateway beside the ceiling, a bare producer of the same records (build/bench-gateway.json; some minutes)
+bench-gateway: $(STAMP) ## one gateway beside the ceiling, a bare producer of the same records, with its verdict (build/bench-gateway.json; some minutes)
 	@$(BIN)/python -m tests.benchmarks.bench_gateway
 
 rebuild-drill: $(STAMP) ## rebuild a million events under traffic, readers and ten kills (build/rebuild-drill.json; a quarter of an hour)
