@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: rebuild-drill data-dictionary otlp-mapping goldens fuzz help bench-sdk setup demo up down status test check format schema settings-page bench-worker bench-gateway bench-slow-clients bench-retention soak lock clean
+.PHONY: rebuild-drill data-dictionary otlp-mapping goldens fuzz properties canaries release-proofs help bench-sdk setup demo up down status test check format schema settings-page bench-worker bench-gateway bench-slow-clients bench-retention soak lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -42,10 +42,10 @@ check: $(STAMP) ## ruff, mypy --strict, unit and architecture tests: fast enough
 test: $(STAMP) ## everything, on real Kafka and PostgreSQL (TEST_STACK=local or containers forces where they come from)
 	@$(BIN)/pytest
 
-bench-worker: $(STAMP) ## the workers' rate beside the ceiling, freshness, cost with much stored, memory; writes build/bench-worker.json (20 minutes)
+bench-worker: $(STAMP) ## the workers' rate beside the ceiling, freshness, cost with much stored, memory, each with its verdict (build/bench-worker.json; half an hour)
 	@$(BIN)/python -m tests.benchmarks.bench_worker
 
-bench-gateway: $(STAMP) ## one gateway beside the ceiling, a bare producer of the same records (build/bench-gateway.json; some minutes)
+bench-gateway: $(STAMP) ## one gateway beside the ceiling, a bare producer of the same records, with its verdict (build/bench-gateway.json; some minutes)
 	@$(BIN)/python -m tests.benchmarks.bench_gateway
 
 DRILL ?=
@@ -84,6 +84,17 @@ fuzz: $(STAMP) ## 1,000,000 mutated requests to every route of the gateway's app
 SOAK ?=
 soak: $(STAMP) ## 200,000 events through 64 faults, nothing lost or doubled (build/soak.json; 12 minutes; SOAK="--events N --faults N --seed N")
 	@$(BIN)/python -m tests.chaos.soak $(SOAK)
+
+PROPERTIES ?= 50000
+properties: $(STAMP) ## the fold's properties at 50,000 examples each, and on the real store at 250 (PROPERTIES=… for another number)
+	@FOLD_EXAMPLES=$(PROPERTIES) $(BIN)/pytest -q tests/unit/core/test_fold.py tests/integration/store/test_fold_properties.py
+
+CANARIES ?= 10000
+canaries: $(STAMP) ## 10,000 canaries through a whole pipeline, then every byte at rest searched (CANARIES=… for another number)
+	@CANARIES=$(CANARIES) $(BIN)/pytest -q tests/acceptance/test_canaries_at_rest.py
+
+release-proofs: properties canaries fuzz ## what a release has to show besides `make test`: the above, a million fuzzed bodies, a soak of 10M events (half a day)
+	@$(MAKE) soak SOAK="--events 10000000 --faults 600 --minutes 600"
 
 schema: $(STAMP) ## write ddl/schema.sql anew from the migrations
 	@$(BIN)/python -m deploy.schema_dump

@@ -22,6 +22,8 @@
   2,000 events, since 5,000 exceed the gateway's limit of 1 MiB a body. Beside it, in turns, the floor: the same requests to the
   same HTTP server on the same loop, which sends each body to Kafka as it is (`gateway_floor.py`). What lies between the two is
   what the gateway adds: keys, limits, reading, checking, regrouping.
+
+Ends with the two targets and what was found, and with exit code 1 when one is missed.
 """
 
 import argparse
@@ -45,7 +47,7 @@ from aiokafka import AIOKafkaConsumer
 from agenttracer.wire.topics import PARTITIONS_DEFAULT
 from deploy.topics import ensure_topic
 from producer_gateway.settings import GatewaySettings
-from tests.benchmarks import gateway_requests
+from tests.benchmarks import gateway_requests, verdict
 from tests.benchmarks.gateway_requests import Request
 from tests.support.pipeline import Pipeline
 from tests.support.stacks import Stack, new_stack
@@ -61,6 +63,7 @@ SIZES = {
     "otlp": (10, 50, 100, 500, 1_000, 2_000),  # 5,000 spans of this kind, not compressed, exceed what a body may be
 }
 WAYS: dict[str, Callable[..., list[Request]]] = {"native": gateway_requests.native, "otlp": gateway_requests.otlp}
+RATIO_MIN = {"native": 0.5, "otlp": 0.25}
 Figures = dict[str, float]
 
 
@@ -148,7 +151,7 @@ async def _read(bootstrap: str, topic: str) -> list[tuple[bytes, bytes]]:
         await consumer.stop()
 
 
-def measure_ratio(stack: Stack, way: str, *, agents: int, runs: int, rounds: int) -> dict[str, object]:
+def measure_ratio(stack: Stack, way: str, *, agents: int, runs: int, rounds: int) -> dict[str, Any]:
     """Gateway and ceiling in turns."""
     requests = WAYS[way](
         runs, agents=agents, steps=STEPS, events_a_request=BATCH_EVENTS, base_us=time.time_ns() // 1_000 - 3_600_000_000
@@ -231,8 +234,18 @@ def _line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
     return at_zero, slope
 
 
-def main() -> None:
-    """Measure, print, write."""
+def targets(figures: Mapping[str, Any]) -> list[verdict.Target]:
+    """What was measured beside what is wanted."""
+    found = []
+    for way in (way for way in WAYS if way in figures):
+        sides = {name: figures[way][name]["events_per_s_per_core"] for name in ("gateway", "ceiling")}
+        note = f"{sides['gateway']:,.0f} of {sides['ceiling']:,.0f} events/s a core"
+        found.append(verdict.at_least(f"{way}_ratio", figures[way]["ratio"], RATIO_MIN[way], note=note))
+    return found
+
+
+def main() -> int:
+    """Measure, write, print. Exit code 1 when a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=10_000, help="agent runs a round, of 12 events each")
     parser.add_argument("--rounds", type=int, default=5)
@@ -247,19 +260,22 @@ def main() -> None:
     }
     try:
         for way in options.ways:
-            found = measure_ratio(stack, way, agents=AGENTS, runs=options.runs, rounds=options.rounds)
-            found["other_records"] = [
+            measured = measure_ratio(stack, way, agents=AGENTS, runs=options.runs, rounds=options.rounds)
+            measured["other_records"] = [
                 measure_ratio(stack, way, agents=agents, runs=options.runs // 2, rounds=max(1, options.rounds // 2))
                 for agents in OTHER_AGENTS
             ]
             if not options.no_sizes:
-                found["by_size"] = measure_sizes(stack, way, events=options.runs * 4, rounds=max(1, options.rounds // 2 + 1))
-            figures |= {f"{way}_ratio": found["ratio"], way: found}
+                measured["by_size"] = measure_sizes(stack, way, events=options.runs * 4, rounds=max(1, options.rounds // 2 + 1))
+            figures |= {f"{way}_ratio": measured["ratio"], way: measured}
     finally:
         stack.stop()
+    found = targets(figures)
+    figures["targets"] = verdict.as_json(found)
     OUTPUT.parent.mkdir(exist_ok=True)
     OUTPUT.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(figures | {"method": "see the module"}, indent=2))
+    print(verdict.table(found), f"({OUTPUT})", sep="\n")
+    return verdict.exit_code(found)
 
 
 def _machine() -> dict[str, object]:
@@ -270,4 +286,4 @@ def _machine() -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -7,6 +7,7 @@ fails, so that none can become harmless unnoticed.
 import asyncio
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 BUGS: dict[str, Callable[[], None]] = {}
@@ -174,6 +175,24 @@ def first_end_wins() -> None:
 
 
 @bug
+def drops_parent_step_id() -> None:
+    """A step's place under another one gets lost where its row is made, which is code that the fold uses, too."""
+    from stream_workers.core import assemble
+
+    original = assemble.step_row
+    assemble.step_row = lambda *arguments: original(*arguments)._replace(parent_step_id=None)
+
+
+@bug
+def drop_report_forgotten() -> None:
+    """What a producer declares lost is read and not kept, by code that the fold uses, too."""
+    from agenttracer.wire.events import EventsDropped
+    from stream_workers.core import assemble
+
+    assemble._READ[EventsDropped.type] = lambda reading, event: None  # type: ignore[index]
+
+
+@bug
 def ledger_hole() -> None:
     """Offsets of one partition are not written down."""
     from stream_workers import batch
@@ -244,3 +263,22 @@ def tenant_filter_removed() -> None:
     from query_service.postgres import STATEMENTS
 
     change(STATEMENTS, "list_runs", "WHERE project = $1\n", "WHERE $1::text IS NOT NULL\n")
+
+
+@bug
+def undeclared_loss_is_complete() -> None:
+    """Lost is what a producer declared, and what its end counted and nobody has seen is not missed."""
+    from query_service import completeness
+    from query_service.completeness import Completeness, Verdict
+
+    original = completeness._account
+
+    def account(producer: Any) -> Any:
+        told = original(producer)
+        if not told.unexplained:
+            return told
+        declared = sum(told.declared.values())
+        state = Completeness.LOST if declared else Completeness.COMPLETE
+        return replace(told, verdict=Verdict(state, declared, told.verdict.stored_events), unexplained=0)
+
+    completeness._account = account

@@ -1,4 +1,4 @@
-"""Who is at work in a soak: gateways and workers that should be running, kept running, counted and rewound."""
+"""Who is at work in a soak: gateways, workers and a query service that should be running, kept running, counted and rewound."""
 
 import signal
 from collections.abc import Callable
@@ -19,7 +19,9 @@ from tests.support.stacks import until
 WORKERS_MAX = 4
 _METRICS = ("records_total", "rows_repeated_total", "zombie_writes_total")
 _FRONTIERS = "SELECT partition, (SELECT max(upper(part)) FROM unnest(covered) AS part) AS upto FROM ingest_ledger"
-_CUT = "SELECT count(pg_terminate_backend(pid)) AS n FROM pg_stat_activity WHERE application_name = 'agenttracer-worker'"
+_CUT = """
+SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) AS n FROM pg_stat_activity WHERE application_name = 'agenttracer-worker'
+"""
 _T = TypeVar("_T")
 
 
@@ -32,14 +34,20 @@ class Crew:
         self.gateways = [fleet.gateway(pipeline, number) for number in range(1, gateways + 1)]
         self._all = [self._new_worker(number) for number in range(1, WORKERS_MAX + 1)]
         self.workers = self._all[:workers]
+        self.query = fleet.query(pipeline, database=pipeline.database)
         self.paused: dict[Service, ProcessId] = {}
         self.deaths: list[str] = []
         self._read: dict[tuple[str, int], dict[str, float]] = {}
 
+    @property
+    def services(self) -> list[Service]:
+        """All that should be running now."""
+        return [*self.gateways, *self.workers, self.query]
+
     def start(self) -> None:
-        for service in (*self.gateways, *self.workers):
+        for service in self.services:
             service.start()
-        for service in (*self.gateways, *self.workers):
+        for service in self.services:
             service.wait_ready()
 
     def _new_worker(self, number: int) -> Service:
@@ -49,7 +57,7 @@ class Crew:
 
     def revive(self) -> None:
         """Start again who ended by itself."""
-        for service in (*self.gateways, *self.workers):
+        for service in self.services:
             if service.pid is None:
                 self.deaths.append(f"{service.name}: {service.log_tail(lines=1)[:200]}")
                 service.start()
@@ -101,9 +109,9 @@ class Crew:
         return {row["partition"]: row["upto"] or 0 for row in rows or ()}
 
     def cut_connections(self) -> str | None:
-        """End the workers' connections in whatever they do."""
+        """End the workers' connections in whatever they do; None if there was none."""
         rows = self._while_up(lambda: self._pipeline.sql(_CUT))
-        return f"{rows[0]['n']} connections" if rows else None
+        return f"{rows[0]['n']} connections" if rows and rows[0]["n"] else None
 
     def rewind(self, share: float) -> str | None:
         """Take the group back to a share of the way: what follows is delivered again, to workers that start anew."""

@@ -103,8 +103,10 @@ class CommitWatch(threading.Thread):
         asyncio.run(self._run())
 
     def end(self) -> None:
+        """May be said again."""
         self._ended.set()
-        self.join()
+        if self.is_alive():
+            self.join()
 
     async def _run(self) -> None:
         while not self._ended.is_set():

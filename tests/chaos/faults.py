@@ -1,6 +1,7 @@
 """The faults: a seeded schedule of kills, pauses, restarts and rebalances of processes that the soak itself started.
 
-Every fault is logged with its time and target. A paused process goes on after a while, whatever else has happened by then.
+Every fault that took effect is logged with its time and target, and no other counts. A paused process goes on after a while,
+whatever else has happened by then.
 """
 
 import random
@@ -42,6 +43,7 @@ class Injector(threading.Thread):
             "postgres_crashed": self._crash_postgres,
             "worker_added": self._add_worker,
             "connections_cut": self._cut_connections,
+            "query_killed": self._kill_query,
             "gateway_paused": self._pause_gateway,
             "broker_crashed": self._crash_broker,
             "worker_removed": self._remove_worker,
@@ -72,9 +74,7 @@ class Injector(threading.Thread):
             self._wait_until(began + number * self._every_s)
             if self.abandon.is_set():
                 break
-            at_s = time.monotonic() - began
-            target = self._kinds[kind]() or self._instead()
-            self.log.append({"at_s": round(at_s, 1), "fault": kind if target[0] != "!" else "worker_killed", "target": target})
+            self._strike(kind, at_s=time.monotonic() - began)
         while self._due:
             self._wait_until(max(due.at for due in self._due))
 
@@ -105,17 +105,31 @@ class Injector(threading.Thread):
         for due in ready:
             due.do()
 
-    def _instead(self) -> str:
-        """What cannot be done just now (nobody to remove, all paused) becomes a kill."""
-        return f"!{self._kill_worker() or 'nobody'}"
+    def _strike(self, wanted: str, *, at_s: float) -> None:
+        """One fault: of that kind or, where it cannot take effect just now (nobody to remove, all paused), of another one."""
+        others = [kind for kind in self._kinds if kind not in {wanted, "worker_killed"}]
+        self._random.shuffle(others)
+        for kind in dict.fromkeys((wanted, "worker_killed", *others)):
+            if target := self._kinds[kind]():
+                instead = {} if kind == wanted else {"instead_of": wanted}
+                self.log.append({"at_s": round(at_s, 1), "fault": kind, "target": target, **instead})
+                return
+        raise AssertionError("no fault of any kind could take effect")
 
-    # -- kinds: each answers its target, or None if there is none --------------------------------------------------------
+    # -- kinds: each answers its target, or None where it had no effect ----------------------------------------------------
 
     def _kill_worker(self) -> str | None:
         return self._restarted(self._pick(self._crew.workers))
 
     def _kill_gateway(self) -> str | None:
         return self._restarted(self._pick(self._crew.gateways))
+
+    def _kill_query(self) -> str | None:
+        """It must be back soon; what it shows meanwhile and afterwards is looked at all the time."""
+        killed = self._restarted(self._pick([self._crew.query]))
+        if killed:
+            self._crew.query.wait_ready()
+        return killed
 
     def _restarted(self, service: Service | None) -> str | None:
         if service is None:
@@ -190,5 +204,5 @@ class Injector(threading.Thread):
 
     def _pick(self, services: Sequence[Service], *, spare: int = 0) -> Service | None:
         """One that runs and is not paused; None unless `spare` more of them stay."""
-        awake = [one for one in services if one not in self._crew.paused]
+        awake = [one for one in services if one not in self._crew.paused and one.pid is not None]
         return self._random.choice(awake) if len(awake) > spare else None

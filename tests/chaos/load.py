@@ -1,13 +1,15 @@
 """The clients: seeded lots of events, sent through the gateway as the SDK sends (its transport, its table of verdicts).
 
 Runs of some ten steps with failures, duplicates, contradictions and shuffles across requests, of two projects that have run ids
-in common. An outcome that stays unknown is sent again with the same ids, or now and then given up and declared lost.
+in common; every member of the contract is said by some of them. An outcome that stays unknown is sent again with the same ids, or
+now and then given up and declared lost.
 """
 
 import json
 import random
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -15,8 +17,8 @@ from agenttracer import _verdict
 from agenttracer._transport import Answer, Transport
 from agenttracer._verdict import Action, Verdict
 from agenttracer.wire.envelope import VERSION, Record
-from agenttracer.wire.events import EventsDropped
-from agenttracer.wire.vocabulary import DropReason
+from agenttracer.wire.events import Event, EventsDropped, Evidence, FailureRecorded, RunFinished, RunStarted, StepFinished
+from agenttracer.wire.vocabulary import DropReason, RunEnd, StepStatus
 from agenttracer.wire.writer import to_members
 from tests.chaos.history import Fate, History, Lot, Members
 from tests.support.traffic import Traffic
@@ -33,7 +35,8 @@ def lots(seed: int, *, events: int) -> Iterator[Lot]:
     block = sent = 0
     while sent < events:
         traffic = Traffic(seed * 100_003 + block)
-        records = [one for record in traffic.records(traffic.runs(_BLOCK_RUNS)) for one in _of_projects(record, traffic)]
+        runs = [list(_saying_more(run, traffic.random)) for run in traffic.runs(_BLOCK_RUNS)]
+        records = [one for record in traffic.records(runs) for one in _of_projects(record, traffic)]
         shuffled = traffic.mischief(records)
         for start in range(0, len(shuffled), _WINDOW_RECORDS):
             for lot in _requests(shuffled[start : start + _WINDOW_RECORDS], traffic.random):
@@ -42,6 +45,26 @@ def lots(seed: int, *, events: int) -> Iterator[Lot]:
                 if sent >= events:
                     return
         block += 1
+
+
+def _saying_more(run: Sequence[Event], rng: random.Random) -> Iterator[Event]:
+    """The same run, some of its events with the members that `Traffic` never uses."""
+    ids = [event.step_id for event in run if isinstance(event, StepFinished)]
+    for event in run:
+        match event:
+            case RunStarted() if rng.random() < 0.2:
+                parent = str(uuid.UUID(int=rng.getrandbits(128)))
+                yield replace(event, parent_run_id=parent, parent_step_id=f"{rng.getrandbits(64) | 1:016x}")
+            case StepFinished(status=StepStatus.ERROR) if rng.random() < 0.1 and event.step_id != ids[0]:
+                yield replace(event, cause_step_id=ids[0])
+            case FailureRecorded() if rng.random() < 0.5:
+                evidence = Evidence(error_class="KeyError", error_code="E42", http_status=409, errno=2, retry_after_s=1)
+                fingerprint = f"{rng.getrandbits(128):032x}"
+                yield replace(event, attempt=rng.randint(1, 3), message_fingerprint=fingerprint, evidence=evidence)
+            case RunFinished(status=RunEnd.FAILURE) if rng.random() < 0.2 and ids:
+                yield replace(event, cause_step_id=ids[-1])
+            case _:
+                yield event
 
 
 def _of_projects(record: Record, traffic: Traffic) -> list[Record]:
@@ -138,8 +161,8 @@ class Client(threading.Thread):
                 self._settle(lot, keys, verdict, answer)
                 return
             tries += 1
-            if self._random.random() < _GIVE_UP and not lot.unfit:
-                self._declare(lot)
+            if self._random.random() < _GIVE_UP and lot.numbered() and not lot.unfit:
+                self._give_up(lot, keys)
                 return
             self._history.resent += 1
             self.stop.wait(min(verdict.wait_s or 0.1 * 2**tries, _PAUSE_MAX_S))
@@ -166,12 +189,15 @@ class Client(threading.Thread):
         if answer.status == 202 and json.loads(answer.body)["accepted"] + len(refused) != len(lot.events):
             self._history.complain("accepted and refused do not add up to what was sent")
 
-    def _declare(self, lot: Lot) -> None:
-        """Give the lot up and say so, as the SDK does when its queue is full."""
-        self._history.given_up += len(lot.events)
-        run_id = lot.events[0]["run_id"]
-        report = to_members(EventsDropped(run_id=run_id, reason=DropReason.QUEUE_FULL, total=len(lot.events)))
-        self.deliver(Lot(lot.project, lot.producer, [report]))
+    def _give_up(self, lot: Lot, keys: Sequence[bytes]) -> None:
+        """Say of each run how many of its events are given up by now, as the SDK does when its queue is full.
+
+        The report itself has no number, so nobody could miss it: it is sent until it is accepted.
+        """
+        self._history.settle(keys, Fate.DECLARED)
+        totals = self._history.give_up(lot)
+        dropped = [EventsDropped(run_id=run_id, reason=DropReason.QUEUE_FULL, total=total) for run_id, total in totals.items()]
+        self.deliver(Lot(lot.project, lot.producer, [to_members(report) for report in dropped]))
 
 
 class Source:
