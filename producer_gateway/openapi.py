@@ -17,6 +17,7 @@ from agenttracer.wire import form
 from agenttracer.wire.envelope import BATCH_MAX_EVENTS, SUPPORTED, Batch, Producer
 from agenttracer.wire.events import EVENT_KINDS, METADATA_MAX_KEYS, Evidence, Form, Metadata
 from producer_gateway import run_document
+from producer_gateway.otlp.document import otlp_schemas
 from servicekit.access_document import declare_keys
 
 _REF: Final = "#/components/schemas/"
@@ -74,7 +75,9 @@ def describe(app: FastAPI, *, anonymous: bool) -> dict[str, Any]:
     """The OpenAPI document of `app`, the contract's schemas included. Made once."""
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-        document.setdefault("components", {}).setdefault("schemas", {}).update(contract_schemas() | _run_schemas())
+        document.setdefault("components", {}).setdefault("schemas", {}).update(
+            contract_schemas() | _run_schemas() | otlp_schemas()
+        )
         declare_keys(document, anonymous=anonymous)
         app.openapi_schema = document
     return app.openapi_schema

@@ -77,11 +77,13 @@ class _ResourceSpans(_Camel):
     scope_spans: list[_Scope] | None = None
 
 
-class _Request(_Camel):
+class JsonRequest(_Camel):
+    """An ExportTraceServiceRequest, as far as it is looked at."""
+
     resource_spans: list[_ResourceSpans] | None = None
 
 
-_DECODER: Final = msgspec.json.Decoder(_Request)
+_DECODER: Final = msgspec.json.Decoder(JsonRequest)
 
 
 def decode(body: bytes, *, spans_max: int) -> Decoded:

@@ -14,6 +14,7 @@ from producer_gateway.errors import GatewayError, WrongContentTypeError
 from producer_gateway.otlp import answer, decode_json, decode_protobuf
 from producer_gateway.otlp.answer import Encoding
 from producer_gateway.otlp.density import examine_json, examine_protobuf
+from producer_gateway.otlp.document import REQUEST
 from producer_gateway.otlp.errors import TracesOnlyError
 from producer_gateway.otlp.span import Decoded
 from producer_gateway.otlp.trace import to_events
@@ -53,7 +54,7 @@ def otlp_router(ingest: Ingest) -> APIRouter:
         "/traces",
         summary="Spans from any OpenTelemetry exporter (OTLP/HTTP)",
         responses={status: {"description": _described(status), "content": _MEDIA} for status in ANSWERS},
-        openapi_extra={"requestBody": {"required": True, "content": _MEDIA}},
+        openapi_extra={"requestBody": {"required": True, "content": {**_MEDIA, Encoding.JSON: {"schema": REQUEST}}}},
     )
     async def post_traces(request: Request) -> Response:
         """Answers 200 once every accepted span is durable. Spans become runs and steps; their content is never read."""

@@ -23,6 +23,16 @@ async def test_references_lead_somewhere(client: httpx.AsyncClient) -> None:
     assert {kind.__name__ for kind in EVENT_KINDS} | {"Batch", "RunDocument", "ErrorAnswer"} <= wanted
 
 
+async def test_otlp_in_json_is_described_down_to_attributes(client: httpx.AsyncClient) -> None:
+    """The document shows all that is read of a request, so that requests made from it reach the decoder."""
+    document = (await client.get("/openapi.json")).json()
+    body = document["paths"]["/v1/traces"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert body == {"$ref": "#/components/schemas/OtlpJsonRequest"}
+    schemas = document["components"]["schemas"]
+    assert schemas["OtlpJsonSpan"]["properties"].keys() >= {"traceId", "spanId", "parentSpanId", "status", "attributes", "events"}
+    assert schemas["OtlpValue"]["properties"].keys() >= {"stringValue", "intValue", "arrayValue"}
+
+
 @pytest.mark.parametrize("path", ["/docs", "/docs/oauth2-redirect", "/redoc"])
 async def test_no_page_loads_scripts_from_elsewhere(client: httpx.AsyncClient, path: str) -> None:
     """The document itself is all there is."""
