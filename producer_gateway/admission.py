@@ -1,8 +1,6 @@
 """How much may be in flight: a budget of requests and bytes that is never exceeded. What comes on top is shed at once."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Final
+from typing import Final, Self
 
 from producer_gateway.errors import OverloadedError
 from producer_gateway.metrics import Metrics
@@ -24,14 +22,13 @@ class Admission:
         metrics.in_flight_requests.set_function(lambda: self._requests)
         metrics.in_flight_bytes.set_function(lambda: self._bytes)
 
-    @contextmanager
-    def admit(self, project: str) -> Iterator["Ticket"]:
-        """A ticket whose bytes and place are given back when the block ends, however it ends."""
-        ticket = Ticket(self, project)
-        try:
-            yield ticket
-        finally:
-            self._count(requests=-ticket.places, held=-ticket.held, project=project)
+    def admit(self, project: str) -> "Ticket":
+        """A ticket, for a `with` block."""
+        return Ticket(self, project)
+
+    def give_back(self, *, places: int, held: int, project: str) -> None:
+        """What a request held."""
+        self._count(requests=-places, held=-held, project=project)
 
     def take_place(self) -> None:
         """Reserve a place for one request. Raises OverloadedError when all are taken."""
@@ -63,7 +60,7 @@ class Admission:
 
 
 class Ticket:
-    """What one request holds: bytes while they arrive, and a place once they are all there.
+    """What one request holds: bytes while they arrive, and a place once they are all there. Given back as the block ends.
 
     Slow senders hold no place, or a few hundred of them would keep everybody else out.
     """
@@ -75,6 +72,12 @@ class Ticket:
         self.received = 0
         """Bytes on the wire."""
         self.places = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._admission.give_back(places=self.places, held=self.held, project=self._project)
 
     def hold(self, size: int) -> None:
         """Reserve `size` more bytes. Raises OverloadedError."""

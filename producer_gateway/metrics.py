@@ -2,7 +2,9 @@
 
 from enum import StrEnum
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from producer_gateway.tally import Spreads, Tallies
 
 _ACK_BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
@@ -34,7 +36,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
-        self.events_accepted = Counter(Metric.EVENTS_ACCEPTED, "Events acknowledged by the log.", registry=registry)
+        self.events_accepted = Tallies(Metric.EVENTS_ACCEPTED, "Events acknowledged by the log.", registry=registry).of()
         self.events_refused = Counter(Metric.EVENTS_REFUSED, "Events refused in answers.", ["reason"], registry=registry)
         self.values_dropped = Counter(Metric.VALUES_DROPPED, "Values left out of events.", ["rule"], registry=registry)
         self.attributes_dropped = Counter(
@@ -43,14 +45,14 @@ class Metrics:
             ["name_class"],
             registry=registry,
         )
-        self.unknown_members = Counter(Metric.UNKNOWN_MEMBERS, "Members of a newer minor version.", registry=registry)
+        self.unknown_members = Tallies(Metric.UNKNOWN_MEMBERS, "Members of a newer minor version.", registry=registry).of()
         self.requests_refused = Counter(Metric.REQUESTS_REFUSED, "Requests not accepted.", ["code"], registry=registry)
-        self.body_bytes = Counter(Metric.BODY_BYTES, "Bodies received, inflated.", registry=registry)
-        self.records = Counter(Metric.RECORDS, "Records acknowledged by the log.", registry=registry)
-        self.record_bytes = Counter(Metric.RECORD_BYTES, "Record values acknowledged, uncompressed.", registry=registry)
-        self.ack_seconds = Histogram(
-            Metric.ACK_SECONDS, "From append to the last acknowledgement.", buckets=_ACK_BUCKETS_S, registry=registry
-        )
+        self.body_bytes = Tallies(Metric.BODY_BYTES, "Bodies received, inflated.", registry=registry).of()
+        self.records = Tallies(Metric.RECORDS, "Records acknowledged by the log.", registry=registry).of()
+        self.record_bytes = Tallies(Metric.RECORD_BYTES, "Record values acknowledged, uncompressed.", registry=registry).of()
+        self.ack_seconds = Spreads(
+            Metric.ACK_SECONDS, "From append to the last acknowledgement.", bounds=_ACK_BUCKETS_S, registry=registry
+        ).of()
         self.in_flight_requests = Gauge(Metric.IN_FLIGHT_REQUESTS, "Requests received and not yet answered.", registry=registry)
         self.in_flight_bytes = Gauge(Metric.IN_FLIGHT_BYTES, "Bodies held, as received and inflated.", registry=registry)
         self.keys_age_seconds = Gauge(Metric.KEYS_AGE_SECONDS, "Since API keys were last read.", registry=registry)

@@ -1,15 +1,16 @@
 """What each project sends and what becomes of it. The first so many projects have a label of their own, the rest share one."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from types import TracebackType
 from typing import Final, NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter
 
 from agenttracer.wire.vocabulary import OTHER_NAME
 from producer_gateway.check import Rejection
 from producer_gateway.errors import GatewayError
+from producer_gateway.tally import Spread, Spreads, Tallies, Tally
 
 _BUCKETS_S: Final = (0.005, 0.02, 0.1, 0.5, 2.0, 5.0)
 _PREFIX: Final = "agenttracer_gateway_project"
@@ -19,10 +20,10 @@ class _OfProject(NamedTuple):
     """One project's own: to look them up by label takes longer than to count."""
 
     label: str
-    accepted: Counter
-    body_bytes: Counter
-    in_flight: Gauge
-    seconds: Histogram
+    accepted: Tally
+    body_bytes: Tally
+    in_flight: Tally
+    seconds: Spread
 
 
 class ProjectMetrics:
@@ -32,8 +33,8 @@ class ProjectMetrics:
         self._projects_max = projects_max
         self._of: dict[str, _OfProject] = {}
         label = ["project"]
-        self._accepted = Counter(f"{_PREFIX}_events_accepted_total", "Events acknowledged by the log.", label, registry=registry)
-        self._bytes = Counter(f"{_PREFIX}_body_bytes_total", "Bodies, inflated.", label, registry=registry)
+        self._accepted = Tallies(f"{_PREFIX}_events_accepted_total", "Events acknowledged by the log.", label, registry=registry)
+        self._bytes = Tallies(f"{_PREFIX}_body_bytes_total", "Bodies, inflated.", label, registry=registry)
         self._refused = Counter(
             f"{_PREFIX}_requests_refused_total", "Requests not accepted.", [*label, "code"], registry=registry
         )
@@ -43,24 +44,16 @@ class ProjectMetrics:
         self._values_dropped = Counter(
             f"{_PREFIX}_values_dropped_total", "Values left out of events, or replaced.", [*label, "rule"], registry=registry
         )
-        self._in_flight = Gauge(f"{_PREFIX}_in_flight_requests", "Requests begun and not yet decided.", label, registry=registry)
-        self._seconds = Histogram(
-            f"{_PREFIX}_ack_seconds", "From a request's head to the last ack.", label, buckets=_BUCKETS_S, registry=registry
+        self._in_flight = Tallies(
+            f"{_PREFIX}_in_flight_requests", "Requests begun and not yet decided.", label, registry=registry
+        )
+        self._seconds = Spreads(
+            f"{_PREFIX}_ack_seconds", "From a request's head to the last ack.", label, bounds=_BUCKETS_S, registry=registry
         )
 
-    @contextmanager
-    def request(self, project: str) -> Iterator[None]:
+    def request(self, project: str) -> "_Request":
         """Count a request that lasts as long as the block: its time when it is accepted, else the reason."""
-        of, began = self._shown(project), time.perf_counter()
-        of.in_flight.inc()
-        try:
-            yield
-        except GatewayError as error:
-            self._refused.labels(of.label, error.error_code).inc()
-            raise
-        finally:
-            of.in_flight.dec()
-        of.seconds.observe(time.perf_counter() - began)
+        return _Request(self._shown(project), self._refused)
 
     def received(self, project: str, size: int) -> None:
         """A body is there, of so many bytes."""
@@ -90,8 +83,29 @@ class ProjectMetrics:
     def _children(self, label: str) -> _OfProject:
         return _OfProject(
             label=label,
-            accepted=self._accepted.labels(label),
-            body_bytes=self._bytes.labels(label),
-            in_flight=self._in_flight.labels(label),
-            seconds=self._seconds.labels(label),
+            accepted=self._accepted.of(label),
+            body_bytes=self._bytes.of(label),
+            in_flight=self._in_flight.of(label),
+            seconds=self._seconds.of(label),
         )
+
+
+class _Request:
+    """One request while it lasts. Not a generator: that would cost more than all that is counted."""
+
+    __slots__ = ("_began", "_of", "_refused")
+
+    def __init__(self, of: _OfProject, refused: Counter) -> None:
+        self._of = of
+        self._refused = refused
+
+    def __enter__(self) -> None:
+        self._began = time.perf_counter()
+        self._of.in_flight.inc()
+
+    def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None) -> None:
+        self._of.in_flight.inc(-1)
+        if error is None:
+            self._of.seconds.observe(time.perf_counter() - self._began)
+        elif isinstance(error, GatewayError):
+            self._refused.labels(self._of.label, error.error_code).inc()

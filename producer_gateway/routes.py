@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
 
+import msgspec
 from fastapi import APIRouter, Request
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 
 from producer_gateway.admission import Admission, Ticket
 from producer_gateway.answers import ERRORS, EventsAccepted, RunAccepted
@@ -193,7 +194,7 @@ def ingest_router(ingest: Ingest) -> APIRouter:
         responses=ERRORS,
         openapi_extra=batch_body(),
     )
-    async def post_events(request: Request) -> JSONResponse:
+    async def post_events(request: Request) -> Response:
         """Answers 202 once every accepted event is durable. Items that break the contract are refused one by one."""
         deadline = ingest.deadline()
         caller = ingest.authenticate(request)
@@ -202,8 +203,8 @@ def ingest_router(ingest: Ingest) -> APIRouter:
             checked = ingest.cap_names(check(body, events_max=ingest.settings.events_max), caller)
             del body  # as objects it is large enough while the log is waited for
             outcome = await ingest.publish(checked, caller=caller, deadline=deadline)
-        answer = {"accepted": outcome.accepted, "rejected": _members(outcome.rejected), "dropped": checked.dropped}
-        return JSONResponse(answer, status_code=_ACCEPTED)
+        rejected = _members(outcome.rejected)
+        return _accepted({"accepted": outcome.accepted, "rejected": rejected, "dropped": checked.dropped})
 
     @router.post(
         "/runs",
@@ -213,7 +214,7 @@ def ingest_router(ingest: Ingest) -> APIRouter:
         responses=ERRORS,
         openapi_extra=run_body(),
     )
-    async def post_run(request: Request) -> JSONResponse:
+    async def post_run(request: Request) -> Response:
         """Answers 202 once the run is durable. The document becomes the same events that an SDK would send."""
         deadline = ingest.deadline()
         caller = ingest.authenticate(request)
@@ -223,9 +224,13 @@ def ingest_router(ingest: Ingest) -> APIRouter:
             run_id = document.run_id or new_run_id(now)
             checked = ingest.cap_names(to_events(document, run_id=run_id, received_at=now), caller)
             outcome = await ingest.publish(checked, caller=caller, deadline=deadline)
-        return JSONResponse({"run_id": run_id, "accepted": outcome.accepted, "dropped": checked.dropped}, status_code=_ACCEPTED)
+        return _accepted({"run_id": run_id, "accepted": outcome.accepted, "dropped": checked.dropped})
 
     return router
+
+
+def _accepted(answer: Mapping[str, object]) -> Response:
+    return Response(msgspec.json.encode(answer), status_code=_ACCEPTED, media_type="application/json")
 
 
 def _members(rejected: Sequence[Rejection]) -> list[dict[str, object]]:
