@@ -150,9 +150,9 @@ def test_a_store_far_too_slow_gets_everything_from_one_process(pipeline: Pipelin
     """What waits takes it many times a transaction's limit: it is written in pieces, and the worker is not called stuck."""
     records = _records(9, runs=30)
     steps = len(fold(records, canonical_json).steps)
-    pipeline.with_store(lambda owner: slow_down(owner, "steps", seconds_a_row=9 / steps))
+    pipeline.with_store(lambda owner: slow_down(owner, "steps", seconds_a_row=14 / steps))
     pipeline.produce(records)
-    worker = pipeline.worker(AGENTTRACER_WORKER_TRANSACTION_TIMEOUT_S="2", AGENTTRACER_WORKER_STUCK_AFTER_S="6")
+    worker = pipeline.worker(AGENTTRACER_WORKER_TRANSACTION_TIMEOUT_S="2", AGENTTRACER_WORKER_STUCK_AFTER_S="8")
     pid = worker.pid
     until(
         lambda: pipeline.covered() >= len(records) or worker.pid != pid,
