@@ -15,6 +15,11 @@ from stream_workers.settings import WorkerSettings
 
 _NEVER_S: Final = 1e8
 """For Faust's max poll interval: past it the client leaves its group and never comes back (robinhood/faust#517)."""
+_FETCH_BYTES: Final = 512 << 10
+"""Of one partition in one fetch, as they lie in the log. zstd makes ten times as many of them, a hundred times of hostile ones,
+and what was fetched of all partitions may be unpacked at once: 4 MiB made a worker of 12 partitions take 425 MiB."""
+_POLL_RECORDS: Final = 4_000
+"""Unpacked at once. Some chunks of 500, so that handing them out costs nothing; large records are bounded by the fetch."""
 
 
 class _App(faust.App):  # type: ignore[misc]  # Faust is untyped to us
@@ -34,8 +39,8 @@ def create_app(settings: WorkerSettings, ingest: Ingest, ledger: Ledger) -> Any:
         key_serializer="raw",
         value_serializer="raw",
         ConsumerScheduler=ChunkScheduler,
-        broker_max_poll_records=20_000,
-        consumer_max_fetch_size=4 << 20,
+        broker_max_poll_records=_POLL_RECORDS,
+        consumer_max_fetch_size=_FETCH_BYTES,
         consumer_group_instance_id=settings.instance,
         stream_buffer_maxsize=settings.buffer_max_chunks,
         stream_wait_empty=True,
