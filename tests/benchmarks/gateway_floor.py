@@ -16,7 +16,7 @@ import uvloop
 from aiokafka import AIOKafkaProducer
 
 _HEADERS = [(b"content-type", b"application/json"), (b"content-length", b"2")]
-_BODY_MAX_BYTES = 2 * 1024 * 1024
+_BODY_MAX_BYTES = 8 * 1024 * 1024
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
