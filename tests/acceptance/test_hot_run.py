@@ -82,7 +82,10 @@ _COUNTED = "sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::bigint 
 
 
 def _assert_little_was_read(pipeline: Pipeline) -> None:
-    """By PostgreSQL's own count, once the worker's session has ended: at most a whole diagnosis for every transaction."""
+    """By PostgreSQL's own count, once the worker's session has ended: some rows for each one written, a diagnosis a transaction.
+
+    Did each transaction read what those before it wrote, it would be ten times as much.
+    """
     session = "SELECT FROM pg_stat_activity WHERE application_name = 'agenttracer-worker' AND datname = current_database()"
     until(lambda: not pipeline.sql(session), timeout_s=30, what="the worker's session has ended")
 
@@ -90,5 +93,5 @@ def _assert_little_was_read(pipeline: Pipeline) -> None:
         return dict(pipeline.sql(f"SELECT {_COUNTED} FROM pg_stat_user_tables WHERE relname LIKE $1", tables)[0])
 
     diagnoses = counted("runs")["updated"] + PARTS
-    assert counted("failures")["rows_read"] <= 2 * FAILURES_MAX * diagnoses
-    assert counted("steps%")["rows_read"] <= STEPS_MAX * diagnoses
+    assert counted("failures")["rows_read"] <= 3 * STEPS // FAILING + 2 * FAILURES_MAX * diagnoses
+    assert counted("steps%")["rows_read"] <= STEPS + STEPS_MAX * diagnoses
