@@ -31,7 +31,7 @@ def gateway(tmp_path: Path, kafka_bootstrap: str) -> Iterator[GatewayProcess]:
     topic = create_topic(kafka_bootstrap)
     settings = {"in_flight_max_bytes": BUDGET_BYTES, "inflate_max_ratio": 100_000}
     # However slow the machine: what is refused for lateness would take no memory.
-    settings |= {"request_deadline_s": 25, "receive_timeout_s": 20}
+    settings |= {"request_deadline_s": 25, "receive_timeout_s": 20, "drain_timeout_s": 30, "replace_after_s": 50}
     with gateway_process(tmp_path, kafka_bootstrap, topic=topic, **settings) as gateway:
         yield gateway
 
