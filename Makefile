@@ -49,7 +49,7 @@ bench-gateway: $(STAMP) ## one gateway beside the ceiling, a bare producer of th
 	@$(BIN)/python -m tests.benchmarks.bench_gateway
 
 DRILL ?=
-rebuild-drill: $(STAMP) ## rebuild a million events under traffic, readers and ten kills (build/rebuild-drill.json; a quarter of an hour; DRILL="--events N …")
+rebuild-drill: $(STAMP) ## rebuild a million events under traffic, readers and ten kills (build/rebuild-drill.json; half an hour; DRILL="--events N …")
 	@$(BIN)/python -m tests.benchmarks.rebuild_drill $(DRILL)
 
 format: $(STAMP) ## let ruff format and fix the tree
