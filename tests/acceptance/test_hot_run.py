@@ -18,6 +18,7 @@ STEPS = 100_000
 FAILING = 5
 PARTS = 10
 _GROWTH_MAX_BYTES = 64 << 20
+_POLLED = 4_000  # records of a batch, at most, when nobody waits
 
 
 def _partition(run_id: str) -> int:
@@ -84,7 +85,8 @@ _COUNTED = "sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::bigint 
 def _assert_little_was_read(pipeline: Pipeline) -> None:
     """By PostgreSQL's own count, once the worker's session has ended: some rows for each one written, a diagnosis a transaction.
 
-    Did each transaction read what those before it wrote, it would be ten times as much.
+    The first verdicts come while the table is as small as one batch and has no statistics: the planner may then take any of its
+    indexes, and read that batch for each of them. Did each transaction read what those before it wrote, it would be far more.
     """
     session = "SELECT FROM pg_stat_activity WHERE application_name = 'agenttracer-worker' AND datname = current_database()"
     until(lambda: not pipeline.sql(session), timeout_s=30, what="the worker's session has ended")
@@ -93,5 +95,6 @@ def _assert_little_was_read(pipeline: Pipeline) -> None:
         return dict(pipeline.sql(f"SELECT {_COUNTED} FROM pg_stat_user_tables WHERE relname LIKE $1", tables)[0])
 
     diagnoses = counted("runs")["updated"] + PARTS
-    assert counted("failures")["rows_read"] <= 3 * STEPS // FAILING + 2 * FAILURES_MAX * diagnoses
+    first_verdicts = FAILURES_MAX * _POLLED // FAILING
+    assert counted("failures")["rows_read"] <= 3 * STEPS // FAILING + 2 * FAILURES_MAX * diagnoses + first_verdicts
     assert counted("steps%")["rows_read"] <= STEPS + STEPS_MAX * diagnoses
