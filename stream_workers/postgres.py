@@ -101,8 +101,11 @@ class PostgresStore:
             self._partitions.forget()
             self._connection = await _connect(self._dsn, self._schema, self.server_settings, timeout_s=self._timeout_s)
             await self._connection.execute(QUERIES["end_overdue"], _APPLICATION, self._timeout_s)
-            await self._connection.execute(QUERIES["create_stages"])
+            await self._prepare(self._connection)
         return await work(self._connection)
+
+    async def _prepare(self, connection: asyncpg.Connection) -> None:
+        await connection.execute(QUERIES["create_stages"])
 
     def _terminate(self) -> None:
         connection, self._connection = self._connection, None
@@ -174,7 +177,8 @@ async def _without_deleted(connection: asyncpg.Connection, batch: Batch) -> Batc
     return replace(batch, rows=Deletions.of((row["project"], row["run_id"]) for row in rows).left_of(batch.rows))
 
 
-WriteSteps = Callable[[asyncpg.Connection, Sequence[StepRow]], Awaitable[tuple[int, frozenset[RunKey]]]]
+StepsByRun = Mapping[RunKey, Sequence[StepRow]]
+WriteSteps = Callable[[asyncpg.Connection, Sequence[StepRow], StepsByRun], Awaitable[tuple[int, frozenset[RunKey]]]]
 
 
 async def write_rows(connection: asyncpg.Connection, batch: Batch, *, write_steps: WriteSteps | None = None) -> Saved:
@@ -183,7 +187,7 @@ async def write_rows(connection: asyncpg.Connection, batch: Batch, *, write_step
     steps, failures = grouped(rows.steps), grouped(rows.failures)
     stored = await known_runs(connection, rows.runs) if rows.runs else {}
     found = diagnoses([run for run in rows.runs if run.key not in stored], steps, failures)
-    new_steps, lost_steps = await (write_steps or _write_steps)(connection, rows.steps) if rows.steps else (0, frozenset())
+    new_steps, lost_steps = await (write_steps or _write_steps)(connection, rows.steps, steps) if rows.steps else (0, frozenset())
     judged = _judged(rows.failures, found)
     new_failures, lost_failures = await _write_failures(connection, judged) if judged else (0, frozenset())
     replaced, reached = lost_steps | lost_failures, await failures_in_reach(connection, failures, stored)
@@ -244,7 +248,7 @@ async def _write_runs(
         await connection.execute(QUERIES["write_runs"], ABANDON_AFTER_S)
 
 
-async def _write_steps(connection: asyncpg.Connection, rows: Sequence[StepRow]) -> tuple[int, frozenset[RunKey]]:
+async def _write_steps(connection: asyncpg.Connection, rows: Sequence[StepRow], _: StepsByRun) -> tuple[int, frozenset[RunKey]]:
     """How many were new, and the runs of which a stored step was replaced by one that it lost against."""
     await copy_rows(connection, "stage_steps", rows, columns=STEP_COLUMNS)
     new: int = await connection.fetchval(QUERIES["write_steps"])

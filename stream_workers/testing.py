@@ -13,7 +13,7 @@ from stream_workers.core.assemble import Rows
 from stream_workers.core.deletions import Deletions
 from stream_workers.core.diagnosis import HEALTHY, Diagnosis, Known, RunKey, diagnose, diagnoses, grouped, in_reach, judged
 from stream_workers.core.fold import Tables, tables_with
-from stream_workers.core.rows import FailureRow, LossRow, Row, StepRow, prefer, settle
+from stream_workers.core.rows import FAILURE_KEY, FailureRow, LossRow, Row, StepRow, prefer, settle
 from stream_workers.core.run import RunState, merge
 from stream_workers.core.tree import place_of
 from stream_workers.errors import HoleError, WorkerError
@@ -158,7 +158,7 @@ class MemoryStore:
 
     def _in_reach(self, key: RunKey, further: Sequence[FailureRow]) -> Sequence[FailureRow]:
         """Those of a known run's further failures that its diagnosis would look at."""
-        said = settle([*(row for row in self.failures.values() if row.key[:2] == key), *further]).values()
+        said = settle([*(row for row in self.failures.values() if row.key[:2] == key), *further], FAILURE_KEY)
         first = judged(said)
         return in_reach(further, first[-1].occurred_at if len(first) < len(said) else None)
 

@@ -14,7 +14,7 @@ from agenttracer.wire.events import (
     StepFinished,
 )
 from stream_workers.core.account import ProducerRow, merged, ranges_of
-from stream_workers.core.rows import FailureRow, LossRow, StepRow, settle
+from stream_workers.core.rows import FAILURE_KEY, STEP_KEY, FailureRow, LossRow, StepRow, settle
 from stream_workers.core.run import (
     End,
     FirstFailure,
@@ -72,8 +72,8 @@ class Assembly:
     def rows(self) -> Rows:
         """The rows of all records taken."""
         return Rows(
-            steps=sorted(settle(self._steps).values(), key=_step_key),
-            failures=sorted(settle(self._failures).values(), key=_failure_key),
+            steps=settle(self._steps, STEP_KEY),
+            failures=settle(self._failures, FAILURE_KEY),
             runs=[self._runs[key] for key in sorted(self._runs)],
             losses=_greatest_totals(self._losses),
             producers=[merged(said) for said in self._producers.values()],  # sorted by their statement: here it would cost more
@@ -209,14 +209,6 @@ def _numbers(events: Sequence[Any]) -> list[int]:
         return [event.seq for event in events]  # nearly always; asking each event first would cost as much again
     except AttributeError:
         return [event.seq for event in events if event.type not in _UNNUMBERED]
-
-
-def _step_key(row: StepRow) -> tuple[str, str, str, int]:
-    return row[:4]
-
-
-def _failure_key(row: FailureRow) -> tuple[str, str, str]:
-    return row[:3]
 
 
 def _greatest_totals(losses: Iterable[LossRow]) -> list[LossRow]:

@@ -21,7 +21,7 @@ from agenttracer.wire.vocabulary import RunEnd
 from stream_workers.core.cascade import causes
 from stream_workers.core.loop import REPEATS_MAX, loops
 from stream_workers.core.path import collapsed, digest, shape_of
-from stream_workers.core.rows import RANK_DERIVED, FailureRow, Row, StepRow
+from stream_workers.core.rows import RANK_DERIVED, RUN_OF, FailureRow, Row, StepRow
 from stream_workers.core.run import End, RunState
 from stream_workers.core.tree import STEPS_MAX, Place, Tree, looked_at, place_of, shape, shapes_counted
 from stream_workers.core.watch import Watch, token_of, warm, watch_of
@@ -224,5 +224,5 @@ def grouped(rows: Iterable[Row]) -> dict[RunKey, list[Row]]:
     """Rows by run."""
     found: dict[RunKey, list[Row]] = {}
     for row in rows:
-        found.setdefault(row[:2], []).append(row)
+        found.setdefault(RUN_OF(row), []).append(row)
     return found

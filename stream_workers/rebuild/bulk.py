@@ -7,7 +7,6 @@ matter until then.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
 
 import asyncpg
@@ -15,13 +14,12 @@ import asyncpg
 from stream_workers.batch import Batch
 from stream_workers.copying import copy_rows
 from stream_workers.core.diagnosis import RunKey
-from stream_workers.core.rows import StepRow
-from stream_workers.postgres import PostgresStore, write_rows
+from stream_workers.core.rows import RUN_OF, StepRow
+from stream_workers.postgres import PostgresStore, StepsByRun, write_rows
 from stream_workers.rebuild.plan import APPLICATION
 from stream_workers.store import Saved
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_STARTED_AT: Final = StepRow._fields.index("started_at")
+_EPOCH_2000_US: Final = 946_684_800_000_000  # PostgreSQL counts from there
 _COUNTS: Final = ("project", "run_id", "steps", "error_steps", "failures", "recorded_failures")
 
 
@@ -34,6 +32,17 @@ class BulkStore(PostgresStore):
         "idle_in_transaction_session_timeout": "60000",  # nobody waits for it, and a busy machine makes large batches slow
     }
 
+    async def _prepare(self, connection: asyncpg.Connection) -> None:
+        """Times are integers of microseconds here as everywhere: making datetimes of them costs as much as sending the row."""
+        await super()._prepare(connection)
+        await connection.set_type_codec(
+            "timestamptz",
+            schema="pg_catalog",
+            format="tuple",
+            encoder=lambda us: (us - _EPOCH_2000_US,),
+            decoder=lambda value: value[0] + _EPOCH_2000_US,
+        )
+
     async def _ensure_partitions(self, connection: asyncpg.Connection, steps: Sequence[StepRow]) -> None:
         await self._partitions.ensure_patiently(connection, steps)
 
@@ -45,19 +54,15 @@ class BulkStore(PostgresStore):
             return await write_rows(connection, batch)
 
 
-async def _copy_steps(connection: asyncpg.Connection, rows: Sequence[StepRow]) -> tuple[int, frozenset[RunKey]]:
-    await copy_rows(connection, "steps", list(_timed(rows)), columns=StepRow._fields)
-    await copy_rows(connection, "stage_counts", list(_counts(rows)), columns=_COUNTS)
+async def _copy_steps(
+    connection: asyncpg.Connection, rows: Sequence[StepRow], by_run: StepsByRun
+) -> tuple[int, frozenset[RunKey]]:
+    await copy_rows(connection, "steps", rows, columns=StepRow._fields)
+    await copy_rows(connection, "stage_counts", list(_counts(rows, by_run)), columns=_COUNTS)
     return len(rows), frozenset()
 
 
-def _timed(rows: Sequence[StepRow]) -> Iterator[tuple[Any, ...]]:
-    for row in rows:
-        yield (*row[:_STARTED_AT], _EPOCH + timedelta(microseconds=row.started_at), *row[_STARTED_AT + 1 :])
-
-
-def _counts(rows: Sequence[StepRow]) -> Iterator[tuple[Any, ...]]:
-    steps = Counter((row.project, row.run_id) for row in rows)
-    errors = Counter((row.project, row.run_id) for row in rows if row.status == "error")
-    for key, count in steps.items():
-        yield (*key, count, errors[key], 0, 0)
+def _counts(rows: Sequence[StepRow], by_run: StepsByRun) -> Iterator[tuple[Any, ...]]:
+    errors = Counter(RUN_OF(row) for row in rows if row.status == "error")
+    for key, steps in by_run.items():
+        yield (*key, len(steps), errors[key], 0, 0)

@@ -1,6 +1,8 @@
 """One filling process: its partitions of the topic into the shadow, first in bulk up to the targets, later following the log.
 
-It goes on where the shadow's ledger says, so it may be killed at any instant. It ends when its parent does.
+It has two lanes, each with partitions, a reader and a session of its own: while PostgreSQL works for one, the process reads and
+assembles for the other. It goes on where the shadow's ledger says, so it may be killed at any instant. It ends when its parent
+does.
 """
 
 import asyncio
@@ -27,11 +29,13 @@ from stream_workers.rebuild.plan import Plan
 from stream_workers.topic_log import Piece, TopicLog, open_log
 from stream_workers.write import Writer
 
+LANES: Final = 2  # one leaves the process idle for a third of the time; a third one has nothing left to fill
 BULK_ROWS: Final = 32_000  # 16,000 to 48,000 cost Postgres the same; fewer transactions repeat fewer sums
 FOLLOW_ROWS: Final = 4_000  # small enough that the swap waits for tens of milliseconds
 _TRANSACTION_S: Final = 300.0
 _RETRY_MAX_S: Final = 2.0
 _SLICE: Final = 50
+_COLLECT_AFTER_OBJECTS: Final = 1_000_000  # more than the batches of all lanes: looking through them would find no cycle
 EXIT_ORPHAN: Final = 75  # EX_TEMPFAIL
 
 
@@ -40,7 +44,7 @@ def run_filler(plan: Plan, number: int, targets: Mapping[int, int] | None) -> No
     configure("WARNING")
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(_COLLECT_AFTER_OBJECTS)
     try:
         asyncio.run(_fill(plan, number, targets))
     except Exception as error:  # noqa: BLE001 - Python's own traceback could show values of rows
@@ -55,6 +59,12 @@ def _first(error: BaseException) -> BaseException:
 
 async def _fill(plan: Plan, number: int, targets: Mapping[int, int] | None) -> None:
     _end_with_parent()
+    async with asyncio.TaskGroup() as lanes:
+        for lane in range(LANES):
+            lanes.create_task(_lane(plan, number * LANES + lane, targets))
+
+
+async def _lane(plan: Plan, number: int, targets: Mapping[int, int] | None) -> None:
     kind, rows = (PostgresStore, FOLLOW_ROWS) if targets is None else (BulkStore, BULK_ROWS)
     store = kind(plan.dsn, transaction_timeout_s=_TRANSACTION_S, schema=plan.shadow)
     brake = PoisonBrake(max_share=1.0, max_in_a_row=1 << 62)  # the live workers have judged the topic already
@@ -62,7 +72,7 @@ async def _fill(plan: Plan, number: int, targets: Mapping[int, int] | None) -> N
     try:
         async with open_log(plan.bootstrap, plan.topic.name, plan.security) as log:
             pieces = await _pieces(plan, number, targets, log, store)
-            await pump(pieces, writer, max_rows=rows, pace=Pace(plan.max_events_per_s, plan.processes))
+            await pump(pieces, writer, max_rows=rows, pace=Pace(plan.max_events_per_s, plan.processes * LANES))
     finally:
         await store.close()
 
@@ -77,7 +87,7 @@ def _end_with_parent() -> None:
 async def _pieces(
     plan: Plan, number: int, targets: Mapping[int, int] | None, log: TopicLog, store: PostgresStore
 ) -> AsyncIterator[Piece]:
-    reach = {one: found for one, found in (await log.reach()).items() if one % plan.processes == number}
+    reach = {one: found for one, found in (await log.reach()).items() if one % (plan.processes * LANES) == number}
     starts = dict(await store.frontiers(plan.topic, sorted(reach)))
     for partition, (begin, _) in reach.items():
         if starts[partition] < begin:  # retention was faster than this rebuild; the comparison will say what that means
@@ -101,10 +111,10 @@ _FLUSH: Final = Piece(-1, 0, 0, ())
 
 
 class Pace:
-    """Holds a process back to its share of `max_events_per_s`; without one it never waits."""
+    """Holds one of so many lanes back to its share of `max_events_per_s`; without one it never waits."""
 
-    def __init__(self, max_events_per_s: float | None, processes: int) -> None:
-        self._per_s = None if max_events_per_s is None else max_events_per_s / processes
+    def __init__(self, max_events_per_s: float | None, lanes: int) -> None:
+        self._per_s = None if max_events_per_s is None else max_events_per_s / lanes
         self._began_s = time.monotonic()
         self._events = 0
 
