@@ -26,11 +26,11 @@ from stream_workers.metrics import Metrics
 from stream_workers.postgres import PostgresStore
 from stream_workers.rebuild.bulk import BulkStore
 from stream_workers.rebuild.plan import Plan
-from stream_workers.topic_log import Piece, TopicLog, open_log
+from stream_workers.topic_log import Piece, Reach, TopicLog, open_log
 from stream_workers.write import Writer
 
 LANES: Final = 2  # one leaves the process idle for a third of the time; a third one has nothing left to fill
-BULK_ROWS: Final = 32_000  # 16,000 to 48,000 cost Postgres the same; fewer transactions repeat fewer sums
+BULK_ROWS: Final = 16_000  # up to 48,000 cost PostgreSQL the same, and memory more
 FOLLOW_ROWS: Final = 4_000  # small enough that the swap waits for tens of milliseconds
 _TRANSACTION_S: Final = 300.0
 _RETRY_MAX_S: Final = 2.0
@@ -65,14 +65,19 @@ async def _fill(plan: Plan, number: int, targets: Mapping[int, int] | None) -> N
 
 
 async def _lane(plan: Plan, number: int, targets: Mapping[int, int] | None) -> None:
+    """One of all lanes of all processes. Those that would have no partition end at once."""
     kind, rows = (PostgresStore, FOLLOW_ROWS) if targets is None else (BulkStore, BULK_ROWS)
     store = kind(plan.dsn, transaction_timeout_s=_TRANSACTION_S, schema=plan.shadow)
     brake = PoisonBrake(max_share=1.0, max_in_a_row=1 << 62)  # the live workers have judged the topic already
     writer = Writer(store, plan.topic, Metrics(), retry_max_s=_RETRY_MAX_S, brake=brake)
     try:
         async with open_log(plan.bootstrap, plan.topic.name, plan.security) as log:
-            pieces = await _pieces(plan, number, targets, log, store)
-            await pump(pieces, writer, max_rows=rows, pace=Pace(plan.max_events_per_s, plan.processes * LANES))
+            reach = await log.reach()
+            lanes = min(plan.processes * LANES, len(reach))
+            ours = {partition: found for partition, found in reach.items() if partition % lanes == number}
+            if ours:
+                pieces = _pieces(log, await _starts(plan, ours, store), targets)
+                await pump(pieces, writer, max_rows=rows, pace=Pace(plan.max_events_per_s, lanes))
     finally:
         await store.close()
 
@@ -84,18 +89,19 @@ def _end_with_parent() -> None:
         asyncio.get_running_loop().add_reader(parent.sentinel, os._exit, EXIT_ORPHAN)
 
 
-async def _pieces(
-    plan: Plan, number: int, targets: Mapping[int, int] | None, log: TopicLog, store: PostgresStore
-) -> AsyncIterator[Piece]:
-    reach = {one: found for one, found in (await log.reach()).items() if one % (plan.processes * LANES) == number}
+async def _starts(plan: Plan, reach: Mapping[int, Reach], store: PostgresStore) -> dict[int, int]:
     starts = dict(await store.frontiers(plan.topic, sorted(reach)))
     for partition, (begin, _) in reach.items():
         if starts[partition] < begin:  # retention was faster than this rebuild; the comparison will say what that means
             await store.record_lost(plan.topic, partition, start=starts[partition], end=begin)
             starts[partition] = begin
-    if targets is not None:
-        return log.read({one: (start, targets[one]) for one, start in starts.items() if one in targets})
-    return _follow(log, starts)
+    return starts
+
+
+def _pieces(log: TopicLog, starts: Mapping[int, int], targets: Mapping[int, int] | None) -> AsyncIterator[Piece]:
+    if targets is None:
+        return _follow(log, starts)
+    return log.read({one: (start, targets[one]) for one, start in starts.items() if one in targets})
 
 
 async def _follow(log: TopicLog, starts: Mapping[int, int]) -> AsyncIterator[Piece]:

@@ -19,6 +19,10 @@ SELECT topic_id, taxonomy_version, targets::text AS targets, indexes, finished_a
 -- Begins the bulk.
 INSERT INTO shadow.rebuild_state (topic_id, taxonomy_version, targets, indexes) VALUES ($1, $2, $3::text::jsonb, $4);
 
+-- name: move_targets
+-- What came while it was filled, to be filled in bulk as well.
+UPDATE shadow.rebuild_state SET targets = $1::text::jsonb;
+
 -- name: finished
 -- Ends the bulk.
 UPDATE shadow.rebuild_state SET finished_at = now(), runs_taken_over = $1;

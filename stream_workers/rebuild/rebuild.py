@@ -18,7 +18,7 @@ from stream_workers.errors import RebuildError
 from stream_workers.rebuild.diff import Diff, compare
 from stream_workers.rebuild.fill import run_filler
 from stream_workers.rebuild.plan import APPLICATION, Plan
-from stream_workers.rebuild.shadow import Past, State, drop_shadow, finish, prepare
+from stream_workers.rebuild.shadow import Past, State, drop_shadow, finish, move_targets, prepare
 from stream_workers.rebuild.swap import swap
 from stream_workers.topic_log import Reach, TopicLog, open_log
 from stream_workers.verify.verify import SKEW_US, head_of
@@ -27,6 +27,8 @@ _LOCK: Final = 0x6167_656E_7462_6C64  # one rebuild at a time in a database; any
 _LOCK_WITHIN_S: Final = 10.0  # a killed rebuild's session ends a moment after it
 _POLL_S: Final = 0.2
 _CATCH_UP_WITHIN_S: Final = 600.0
+_WORTH_A_BULK: Final = 10_000  # records; starting the processes anew takes a second
+_BULKS_MAX: Final = 10  # each is shorter than the one before, unless more comes than can be filled
 Report = Callable[[str], None]
 Progress = Callable[[str, int, int], None]
 
@@ -53,7 +55,7 @@ async def rebuild(
         state = await prepare(connection, plan, await log.reach())
         if not state.finished:
             report("filling")
-            await _bulk(connection, plan, state, progress)
+            await _fill(connection, plan, state, log, progress)
             await finish(connection, plan, past=await _past(connection, plan, log), report=report)
             state = await prepare(connection, plan, await log.reach())
         with _fillers(plan, None) as fillers:
@@ -98,6 +100,16 @@ def _fillers(plan: Plan, targets: Mapping[int, int] | None) -> Iterator[list[Spa
         for one in fillers:
             one.kill()  # all that it has done is committed, or undone
             one.join()
+
+
+async def _fill(connection: asyncpg.Connection, plan: Plan, state: State, log: TopicLog, progress: Progress) -> None:
+    """In bulk, and so again what came meanwhile, if that is much: following the log costs several times as much an event."""
+    filling: State | None = state
+    for _ in range(_BULKS_MAX):
+        if filling is None:
+            break
+        await _bulk(connection, plan, filling, progress)
+        filling = await move_targets(connection, plan, filling, await log.reach(), least_records=_WORTH_A_BULK)
 
 
 async def _bulk(connection: asyncpg.Connection, plan: Plan, state: State, progress: Progress) -> None:

@@ -6,7 +6,7 @@ Whoever calls holds the rebuild's lock: one rebuild at a time.
 import asyncio
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 import asyncpg
@@ -71,10 +71,25 @@ async def read_state(connection: asyncpg.Connection, plan: Plan) -> State | None
     return State(targets, row["finished_at"] is not None, row["runs_taken_over"] or 0)
 
 
-async def _begin(connection: asyncpg.Connection, plan: Plan, reach: Mapping[int, Reach]) -> None:
+async def move_targets(
+    connection: asyncpg.Connection, plan: Plan, state: State, reach: Mapping[int, Reach], *, least_records: int
+) -> State | None:
+    """Set them to where the live store is now, if that is so many records further; else None, and they stay."""
+    targets = await _targets(connection, plan, reach)
+    if sum(targets.values()) - sum(state.targets.values()) < least_records:
+        return None
+    await connection.execute(plan.query("move_targets"), json.dumps(targets))
+    return replace(state, targets=targets)
+
+
+async def _targets(connection: asyncpg.Connection, plan: Plan, reach: Mapping[int, Reach]) -> dict[int, int]:
+    """No further than the live store is now: the old runs that are taken over from it must hold all that the shadow has."""
     frontiers = {row["partition"]: row["frontier"] for row in await connection.fetch(plan.query("live_frontiers"), plan.topic.id)}
-    # No further than the live store is now: the old runs that are taken over from it must hold all that the shadow has.
-    targets = {partition: min(frontiers.get(partition, 0), log.end) for partition, log in reach.items()}
+    return {partition: min(frontiers.get(partition, 0), log.end) for partition, log in reach.items()}
+
+
+async def _begin(connection: asyncpg.Connection, plan: Plan, reach: Mapping[int, Reach]) -> None:
+    targets = await _targets(connection, plan, reach)
     begins = {partition: log.begin for partition, log in reach.items() if log.begin}
     await connection.execute(
         f'LOCK TABLE "{plan.live}".deletions IN SHARE MODE'

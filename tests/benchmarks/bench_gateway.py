@@ -18,15 +18,18 @@
 - Gateway and ceiling take turns (A B A B); medians count, and a ratio is the median of the rounds' ratios: 1 would mean that all
   the gateway does besides sending costs nothing.
 - **Cost by size** posts runs of eight steps, ten events, so that a record holds ten events at every size and what differs is
-  the number of requests. A line fitted to cost over requests gives what a request costs and what an event does. Beside it, in
-  turns, the floor: the same requests to the same HTTP server on the same loop, which sends each body to Kafka as it is
-  (`gateway_floor.py`). What lies between the two is what the gateway adds: keys, limits, reading, checking, regrouping.
+  the number of requests. A line fitted to cost over requests gives what a request costs and what an event does. What a further
+  event costs is the difference from one size to the next, by events; the dearest step beside the cheapest says whether that is
+  flat. Beside it, in turns, the floor: the same requests to the same HTTP server on the same loop, which sends each body to
+  Kafka as it is (`gateway_floor.py`). What lies between the two is what the gateway adds: keys, limits, reading, checking,
+  regrouping.
 
-Ends with the two targets and what was found, and with exit code 1 when one is missed.
+Ends with the targets and what was found, and with exit code 1 when one is missed.
 """
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 import pickle
@@ -60,6 +63,7 @@ CONNECTIONS = 16
 SIZES = (10, 50, 100, 500, 1_000, 5_000)
 WAYS: dict[str, Callable[..., list[Request]]] = {"native": gateway_requests.native, "otlp": gateway_requests.otlp}
 RATIO_MIN = {"native": 0.5, "otlp": 0.25}
+FURTHER_EVENT_RATIO_MAX = 1.5
 Figures = dict[str, float]
 
 
@@ -220,7 +224,21 @@ def measure_sizes(stack: Stack, way: str, *, events: int, rounds: int) -> dict[s
 def _by_size(costs: Mapping[int, Sequence[float]]) -> dict[str, Any]:
     medians = {size: statistics.median(each) for size, each in costs.items()}
     an_event, a_request = _line([(1 / size, cost) for size, cost in medians.items()])
-    return {"cpu_us_an_event": medians, "fitted_us_an_event": an_event, "fitted_us_a_request": a_request}
+    return {
+        "cpu_us_an_event": medians,
+        "further_us_an_event": _further(medians),
+        "fitted_us_an_event": an_event,
+        "fitted_us_a_request": a_request,
+    }
+
+
+def _further(costs: Mapping[int, float]) -> dict[str, float]:
+    """What an event costs that a request has more, from each size to the next."""
+    sizes = sorted(costs)
+    return {
+        f"{size} to {larger}": (costs[larger] * larger - costs[size] * size) / (larger - size)
+        for size, larger in itertools.pairwise(sizes)
+    }
 
 
 def _line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
@@ -236,7 +254,17 @@ def targets(figures: Mapping[str, Any]) -> list[verdict.Target]:
         sides = {name: figures[way][name]["events_per_s_per_core"] for name in ("gateway", "ceiling")}
         note = f"{sides['gateway']:,.0f} of {sides['ceiling']:,.0f} events/s a core"
         found.append(verdict.at_least(f"{way}_ratio", figures[way]["ratio"], RATIO_MIN[way], note=note))
+        if "by_size" in figures[way]:
+            found.append(_flatness(way, figures[way]["by_size"]))
     return found
+
+
+def _flatness(way: str, by_size: Mapping[str, Any]) -> verdict.Target:
+    """Whether an event costs the same in requests of all sizes; what a request costs, whatever is in it, stands beside."""
+    further = by_size["further_us_an_event"].values()
+    note = f"{min(further):.1f} to {max(further):.1f} us; a request {by_size['fitted_us_a_request']:.0f}"
+    note += f", of which the floor has {by_size['floor']['fitted_us_a_request']:.0f}"
+    return verdict.at_most(f"{way}: further events' cost", max(further) / min(further), FURTHER_EVENT_RATIO_MAX, note=note)
 
 
 def main() -> int:

@@ -38,6 +38,12 @@ def gateway(*, native: float = 0.7, otlp: float = 0.3) -> dict[str, Any]:
     return {way: {"ratio": ratio, "gateway": side, "ceiling": side} for way, ratio in (("native", native), ("otlp", otlp))}
 
 
+def sizes(dearest: float) -> dict[str, Any]:
+    further = {"10 to 50": 4.0, "50 to 100": dearest}
+    by_size = {"further_us_an_event": further, "fitted_us_a_request": 300.0, "floor": {"fitted_us_a_request": 170.0}}
+    return {"native": gateway()["native"] | {"by_size": by_size}}
+
+
 @pytest.mark.parametrize(
     ("targets", "passed"),
     [
@@ -58,6 +64,8 @@ def gateway(*, native: float = 0.7, otlp: float = 0.3) -> dict[str, Any]:
         (bench_gateway.targets(gateway()), [True, True]),
         (bench_gateway.targets(gateway(native=0.49)), [False, True]),
         (bench_gateway.targets(gateway(otlp=0.24)), [True, False]),
+        (bench_gateway.targets(sizes(6.0)), [True, True]),
+        (bench_gateway.targets(sizes(6.1)), [True, False]),
     ],
 )
 def test_each_target_has_its_verdict(targets: list[verdict.Target], passed: list[bool | None]) -> None:
