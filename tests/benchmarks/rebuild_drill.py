@@ -153,7 +153,7 @@ def main() -> int:
     parser.add_argument("--events-per-s", type=int, default=1_000, help="arriving meanwhile")
     parser.add_argument("--kills", type=int, default=10, help="the last two in finish and comparison; 0: no drill")
     parser.add_argument("--processes", type=int, default=1, help="of the rebuild")
-    parser.add_argument("--speed-events", type=int, default=400_000, help="of the measurement of speed")
+    parser.add_argument("--speed-events", type=int, default=1_000_000, help="of the measurement of speed")
     parser.add_argument("--rounds", type=int, default=3, help="of the measurement of speed; 0: none")
     options = parser.parse_args()
     stack = new_stack()
