@@ -59,7 +59,9 @@ def rebuild_store(
     kafka: Kafka = None,
     postgres: Postgres = None,
     topic: TopicName = EVENTS_TOPIC,
-    processes: Annotated[int, typer.Option(min=1, max=64, help="They divide the partitions.")] = 1,
+    processes: Annotated[
+        int, typer.Option(min=1, max=64, help="They divide the partitions; each has two sessions in Postgres.")
+    ] = 1,
     max_events_per_s: Annotated[float | None, typer.Option(min=1, help="Hold back, for the live store's sake.")] = None,
     swap: Annotated[bool, typer.Option(help="Make the shadow live once it is proved equal.")] = True,
     accept_differences: Annotated[bool, typer.Option("--accept-differences", help="Swap although rows differ.")] = False,

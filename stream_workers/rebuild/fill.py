@@ -61,7 +61,8 @@ async def _fill(plan: Plan, number: int, targets: Mapping[int, int] | None) -> N
     _end_with_parent()
     async with asyncio.TaskGroup() as lanes:
         for lane in range(LANES):
-            lanes.create_task(_lane(plan, number * LANES + lane, targets))
+            # So counted, every process has partitions before any has them for two lanes.
+            lanes.create_task(_lane(plan, lane * plan.processes + number, targets))
 
 
 async def _lane(plan: Plan, number: int, targets: Mapping[int, int] | None) -> None:

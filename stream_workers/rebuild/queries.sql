@@ -5,7 +5,7 @@
 CREATE TABLE IF NOT EXISTS shadow.rebuild_state (
     topic_id uuid PRIMARY KEY,
     taxonomy_version integer NOT NULL,
-    targets jsonb NOT NULL,  -- partition to offset: how far the live store was when the rebuild began
+    targets jsonb NOT NULL,  -- partition to offset: how far it is filled in bulk
     indexes text[] NOT NULL,  -- definitions of the indexes that wait until the bulk is in
     finished_at timestamptz,
     runs_taken_over bigint

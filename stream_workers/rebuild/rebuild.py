@@ -28,7 +28,7 @@ _LOCK_WITHIN_S: Final = 10.0  # a killed rebuild's session ends a moment after i
 _POLL_S: Final = 0.2
 _CATCH_UP_WITHIN_S: Final = 600.0
 _WORTH_A_BULK: Final = 10_000  # records; starting the processes anew takes a second
-_BULKS_MAX: Final = 10  # each is shorter than the one before, unless more comes than can be filled
+_BULKS_MAX: Final = 9  # after the first; each is shorter than the one before, unless more comes than can be filled
 Report = Callable[[str], None]
 Progress = Callable[[str, int, int], None]
 
@@ -104,12 +104,13 @@ def _fillers(plan: Plan, targets: Mapping[int, int] | None) -> Iterator[list[Spa
 
 async def _fill(connection: asyncpg.Connection, plan: Plan, state: State, log: TopicLog, progress: Progress) -> None:
     """In bulk, and so again what came meanwhile, if that is much: following the log costs several times as much an event."""
-    filling: State | None = state
+    await _bulk(connection, plan, state, progress)
     for _ in range(_BULKS_MAX):
-        if filling is None:
-            break
-        await _bulk(connection, plan, filling, progress)
-        filling = await move_targets(connection, plan, filling, await log.reach(), least_records=_WORTH_A_BULK)
+        further = await move_targets(connection, plan, state, await log.reach(), least_records=_WORTH_A_BULK)
+        if further is None:
+            return
+        state = further
+        await _bulk(connection, plan, state, progress)
 
 
 async def _bulk(connection: asyncpg.Connection, plan: Plan, state: State, progress: Progress) -> None:

@@ -66,6 +66,7 @@ def sizes(dearest: float) -> dict[str, Any]:
         (bench_gateway.targets(gateway(otlp=0.24)), [True, False]),
         (bench_gateway.targets(sizes(6.0)), [True, True]),
         (bench_gateway.targets(sizes(6.1)), [True, False]),
+        (bench_gateway.targets(sizes(-1.0)), [True, False]),
     ],
 )
 def test_each_target_has_its_verdict(targets: list[verdict.Target], passed: list[bool | None]) -> None:
