@@ -7,6 +7,7 @@ without its own lies in the default partition, which is read alike; its steps mo
 import asyncio
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import date, timedelta
 from typing import Final
 
@@ -67,9 +68,11 @@ class Partitions:
 
     async def _make(self, connection: asyncpg.Connection, days: Iterable[int]) -> None:
         for day in days:
-            async with connection.transaction():
-                await connection.execute(QUERIES["limit_partition"])
-                await connection.execute(QUERIES["ensure_partition"], _EPOCH + timedelta(days=day))
+            # Somebody else may have made it just now, and our session not have heard of it when it looked.
+            with suppress(asyncpg.DuplicateTableError):
+                async with connection.transaction():
+                    await connection.execute(QUERIES["limit_partition"])
+                    await connection.execute(QUERIES["ensure_partition"], _EPOCH + timedelta(days=day))
             self._there.add(day)
 
     def _missing(self, steps: Iterable[StepRow]) -> list[int]:

@@ -221,6 +221,29 @@ def test_a_day_with_more_than_can_be_moved_in_a_moment_stays(run: Callable[[Work
     run(work)
 
 
+_MADE_BY_ANOTHER = f"""
+CREATE OR REPLACE FUNCTION {SCHEMA}.ensure_steps_partition(day date) RETURNS void LANGUAGE plpgsql AS
+$$BEGIN RAISE EXCEPTION USING ERRCODE = 'duplicate_table', MESSAGE = 'already exists'; END$$
+"""
+
+
+def test_a_partition_that_somebody_makes_at_the_same_moment_stops_nobody(run: Callable[[Work], None]) -> None:
+    """A session that looked before another one committed hears of it when it makes its own: the day has one, and that is all."""
+    records = records_of(1, 10)
+
+    async def work(subject: Subject) -> None:
+        await subject.owner.execute(_MADE_BY_ANOTHER)
+        await subject.worker.save(TOPIC, batch(records))
+        assert await subject.wrong(records) == []
+        bulk = BulkStore(subject.dsn["owner"], transaction_timeout_s=30)
+        async with asyncio.timeout(FOR_EVER_S):
+            await bulk.save(TOPIC, batch(records, partition=1))
+        await bulk.close()
+        assert await subject.wrong(records) == []
+
+    run(work)
+
+
 def test_days_that_come_and_go_under_many_writers_leave_the_fold(
     run: Callable[[Work], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
