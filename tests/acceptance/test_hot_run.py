@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from agenttracer.wire.envelope import Record
 from agenttracer.wire.topics import record_key
@@ -18,7 +19,6 @@ STEPS = 100_000
 FAILING = 5
 PARTS = 10
 _GROWTH_MAX_BYTES = 64 << 20
-_POLLED = 4_000  # records of a batch, at most, when nobody waits
 
 
 def _partition(run_id: str) -> int:
@@ -51,7 +51,7 @@ def test_a_hot_run_stalls_nobody(pipeline: Pipeline) -> None:
     """
     worker, query = pipeline.worker(), pipeline.query()
     ids = {beside: (one for one in run_ids() if (_partition(one) == _partition(RUN)) is beside) for beside in (True, False)}
-    written, resident = 0, [0]
+    written, resident, reads = 0, [0], [_reads(pipeline)]
     for part in _parts():
         others = [next(ids[True]), next(ids[False])]
         behind = [record for run_id in others for record in _other(run_id)]
@@ -61,13 +61,14 @@ def test_a_hot_run_stalls_nobody(pipeline: Pipeline) -> None:
             _wait_visible(query, run_id)
         pipeline.wait_covered(written)
         resident.append(_resident_bytes(worker))
+        reads.append(_reads(pipeline))
     found = get_json(f"{query.url}/v1/runs/{RUN}")
     assert (found["step_count"], found["failure_count"], found["truncated"]) == (STEPS, STEPS // FAILING, True)
     assert found["completeness"]["state"] == "complete"
     assert not any(run["truncated"] for run in get_json(f"{query.url}/v1/runs")["runs"] if run["run_id"] != RUN)
     assert max(resident) - resident[PARTS // 5] < _GROWTH_MAX_BYTES
     worker.terminate()
-    _assert_little_was_read(pipeline)
+    _assert_little_was_read(pipeline, since=reads[PARTS // 5])
     assert {run_id for _, run_id in truncated_runs(pipeline.assert_store_is_fold())} == {RUN}
 
 
@@ -79,22 +80,33 @@ def _wait_visible(query: Service, run_id: str) -> None:
     until(ended, timeout_s=60, what="a run behind a part of the long one is visible")
 
 
-_COUNTED = "sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::bigint AS rows_read, sum(n_tup_upd)::bigint AS updated"
+class _Reads(NamedTuple):
+    """PostgreSQL's own count of a store's rows that were read, and of runs that were written again."""
+
+    failures: int
+    steps: int
+    runs_updated: int
 
 
-def _assert_little_was_read(pipeline: Pipeline) -> None:
-    """By PostgreSQL's own count, once the worker's session has ended: some rows for each one written, a diagnosis a transaction.
+def _reads(pipeline: Pipeline) -> _Reads:
+    read = "coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)"
+    counted = pipeline.sql(f"""
+        SELECT coalesce(sum({read}) FILTER (WHERE relname = 'failures'), 0)::bigint AS failures,
+               coalesce(sum({read}) FILTER (WHERE relname LIKE 'steps%'), 0)::bigint AS steps,
+               coalesce(sum(n_tup_upd) FILTER (WHERE relname = 'runs'), 0)::bigint AS runs_updated
+        FROM pg_stat_user_tables""")
+    return _Reads(**dict(counted[0]))
 
-    The first verdicts come while the table is as small as one batch and has no statistics: the planner may then take any of its
-    indexes, and read that batch for each of them. Did each transaction read what those before it wrote, it would be far more.
+
+def _assert_little_was_read(pipeline: Pipeline, *, since: _Reads) -> None:
+    """Once the worker's session has ended: some rows for each one written, a diagnosis a transaction.
+
+    Did each transaction read what those before it wrote, it would be ten times as much. Not counted from the first part on: the
+    first verdicts come while the table is young and has no statistics, and its planner may take any index for them.
     """
     session = "SELECT FROM pg_stat_activity WHERE application_name = 'agenttracer-worker' AND datname = current_database()"
     until(lambda: not pipeline.sql(session), timeout_s=30, what="the worker's session has ended")
-
-    def counted(tables: str) -> dict[str, int]:
-        return dict(pipeline.sql(f"SELECT {_COUNTED} FROM pg_stat_user_tables WHERE relname LIKE $1", tables)[0])
-
-    diagnoses = counted("runs")["updated"] + PARTS
-    first_verdicts = FAILURES_MAX * _POLLED // FAILING
-    assert counted("failures")["rows_read"] <= 3 * STEPS // FAILING + 2 * FAILURES_MAX * diagnoses + first_verdicts
-    assert counted("steps%")["rows_read"] <= STEPS + STEPS_MAX * diagnoses
+    read = _Reads(*(now - then for now, then in zip(_reads(pipeline), since, strict=True)))
+    diagnoses = read.runs_updated + PARTS
+    assert read.failures <= 3 * STEPS // FAILING + 2 * FAILURES_MAX * diagnoses
+    assert read.steps <= STEPS + STEPS_MAX * diagnoses
