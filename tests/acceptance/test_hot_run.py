@@ -101,7 +101,7 @@ def _reads(pipeline: Pipeline) -> _Reads:
 def _assert_little_was_read(pipeline: Pipeline, *, since: _Reads) -> None:
     """Once the worker's session has ended: some rows for each one written, a diagnosis a transaction.
 
-    Did each transaction read what those before it wrote, it would be ten times as much. Not counted from the first part on: the
+    Did each transaction read what those before it wrote, it would be ten times as much. The first two parts are not counted: the
     first verdicts come while the table is young and has no statistics, and its planner may take any index for them.
     """
     session = "SELECT FROM pg_stat_activity WHERE application_name = 'agenttracer-worker' AND datname = current_database()"
