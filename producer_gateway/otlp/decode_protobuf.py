@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, Final
 
-from producer_gateway.otlp import attribute
+from producer_gateway.otlp import attribute, messages
+from producer_gateway.otlp.density import RESOURCE, SPAN, examine_piece
 from producer_gateway.otlp.errors import NotProtobufError
 from producer_gateway.otlp.kind import OPERATIONS
-from producer_gateway.otlp.messages import Request
 from producer_gateway.otlp.span import EXCEPTION, EXCEPTION_TYPE, Decoded, Placed, Said, Span
 from producer_gateway.otlp.table import DOCUMENTS, RESOURCE_ROWS, ROWS
 
@@ -24,21 +24,23 @@ _EVENTS_MAX: Final = 128
 def decode(body: bytes, *, spans_max: int) -> Decoded:
     """Raises NotProtobufError, BodyTooLargeError."""
     try:
-        return _decode(Request.FromString(body), Decoded(spans_max))
+        return _decode(messages.Request.FromString(body), Decoded(spans_max))
     except _DecodeError:
         raise NotProtobufError from None
 
 
 def _decode(request: Any, decoded: Decoded) -> Decoded:  # noqa: ANN401 - protobuf's class has no type
     for resource_spans in request.resource_spans:
-        part = decoded.part(_resource(resource_spans.resource.attributes, decoded))
+        part = decoded.part(_resource(resource_spans.resource, decoded))
         for scope_spans in resource_spans.scope_spans:
-            decoded.announce_spans(len(scope_spans.spans))
-            part.spans.extend([_span(span, decoded) for span in scope_spans.spans])
+            decoded.announce_spans(len(scope_spans.spans))  # before they are copied
+            part.spans.extend([_span(raw, decoded) for raw in scope_spans.spans[:]])
     return decoded
 
 
-def _span(span: Any, decoded: Decoded) -> Span:  # noqa: ANN401 - protobuf's class has no type
+def _span(raw: bytes, decoded: Decoded) -> Span:
+    examine_piece(raw, SPAN)
+    span = _read_span(raw)
     attributes = span.attributes
     decoded.announce_attributes(len(attributes))  # before they are copied
     placed = _placed(attributes[:], decoded)  # at once: one by one they cost twice as much
@@ -90,11 +92,14 @@ def _placed(attributes: Sequence[bytes], decoded: Decoded) -> Placed:
     return Placed(marks, metadata)
 
 
+_read_span: Final = messages.Span.FromString
 _remembered: Final = attribute.remembered.get
 _unplaced: Final = attribute.unplaced.get
 
 
-def _resource(attributes: Any, decoded: Decoded) -> Said:  # noqa: ANN401 - as above
+def _resource(resource: bytes, decoded: Decoded) -> Said:
+    examine_piece(resource, RESOURCE)
+    attributes = messages.Resource.FromString(resource).attributes
     decoded.announce_attributes(len(attributes))
     said: dict[str, object] = {}
     for raw in attributes:

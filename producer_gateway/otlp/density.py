@@ -1,7 +1,8 @@
 """How many messages an OTLP body holds, counted on the wire before the parser makes objects of them. Nothing is read but lengths.
 
-Two bytes are enough for an empty span, which takes 180 as an object, or an empty attribute, which takes 50. So spans are counted
-in all bodies but small ones, and everything below them where a body is so large that it matters.
+Two bytes are enough for an empty resource, which takes 50 as an object, or an empty attribute, which takes as much. A body is
+read in pieces (`messages`): what holds the spans first, then one span after another. So each is counted by itself, and only where
+it is so large that it matters: a span hardly ever is, and usual traffic pays nothing.
 """
 
 from typing import Any, Final
@@ -10,11 +11,8 @@ from producer_gateway.density import HARMLESS_BYTES, refuse_dense
 from producer_gateway.errors import BodyTooLargeError
 from producer_gateway.otlp.errors import NotProtobufError
 
-_SMALL_BYTES: Final = 64 * 1024
-_LARGE_BYTES: Final = 1536 * 1024
-"""At its densest below spans a body of this size takes 45 MiB."""
 _MESSAGES_MAX: Final = 400_000
-"""8,000 spans with 25 attributes each; at 60 bytes each they cost 24 MiB."""
+"""In one span; at 60 bytes each they cost 24 MiB."""
 _ENVELOPES_MAX: Final = 40_000
 """Resources, scopes and spans: twice as many as the settings can allow spans, so that who refuses says it more exactly."""
 _JSON_VALUES_MAX: Final = 800_000
@@ -36,27 +34,24 @@ _LIST: Final[_Fields] = {_tag(1): _ANY_VALUE}
 _KEY_VALUES: Final[_Fields] = {_tag(1): _KEY_VALUE}
 _ANY_VALUE.update({_tag(5): _LIST, _tag(6): _KEY_VALUES})
 _ENTITY: Final[_Fields] = {_tag(3): _LEAF, _tag(4): _LEAF}
-_RESOURCE: Final[_Fields] = {_tag(1): _KEY_VALUE, _tag(3): _ENTITY}
-_SCOPE: Final[_Fields] = {_tag(3): _KEY_VALUE}
+RESOURCE: Final[_Fields] = {_tag(1): _KEY_VALUE, _tag(3): _ENTITY}
 _EVENT: Final[_Fields] = {_tag(3): _KEY_VALUE}
 _LINK: Final[_Fields] = {_tag(4): _KEY_VALUE}
-_SPAN: Final[_Fields] = {_tag(9): _KEY_VALUE, _tag(11): _EVENT, _tag(13): _LINK, _tag(15): _LEAF}
-
-
-def _request(*, resource: _Fields, scope: _Fields, span: _Fields) -> _Fields:
-    return {_tag(1): {_tag(1): resource, _tag(2): {_tag(1): scope, _tag(2): span}}}
-
-
-FIELDS: Final = _request(resource=_RESOURCE, scope=_SCOPE, span=_SPAN)
-"""All the way down."""
-_ENVELOPES: Final = _request(resource=_LEAF, scope=_LEAF, span=_LEAF)
+SPAN: Final[_Fields] = {_tag(9): _KEY_VALUE, _tag(11): _EVENT, _tag(13): _LINK, _tag(15): _LEAF}
+"""All the way down, as `RESOURCE` is."""
+ENVELOPES: Final[_Fields] = {_tag(1): {_tag(1): _LEAF, _tag(2): {_tag(1): _LEAF, _tag(2): _LEAF}}}
+"""Of a request, down to its spans."""
 
 
 def examine_protobuf(body: bytes) -> None:
-    """Raises BodyTooLargeError, NotProtobufError."""
-    if len(body) > _SMALL_BYTES and count(body, _ENVELOPES, most=_ENVELOPES_MAX) > _ENVELOPES_MAX:
+    """Of a whole request. Raises BodyTooLargeError, NotProtobufError."""
+    if len(body) > HARMLESS_BYTES and count(body, ENVELOPES, most=_ENVELOPES_MAX) > _ENVELOPES_MAX:
         raise BodyTooLargeError(code="too_many_spans")
-    if len(body) > _LARGE_BYTES and count(body, FIELDS, most=_MESSAGES_MAX) > _MESSAGES_MAX:
+
+
+def examine_piece(piece: bytes, fields: _Fields) -> None:
+    """Of one `SPAN` or `RESOURCE`. Raises BodyTooLargeError, NotProtobufError."""
+    if len(piece) > HARMLESS_BYTES and count(piece, fields, most=_MESSAGES_MAX) > _MESSAGES_MAX:
         raise BodyTooLargeError(code="too_many_attributes")
 
 
@@ -67,7 +62,7 @@ def examine_json(body: bytes) -> None:
 
 
 def count(body: bytes, fields: _Fields, *, most: int) -> int:
-    """Messages in a request, counted no further than one more than `most`. Raises NotProtobufError."""
+    """Messages inside of one, counted no further than one more than `most`. Raises NotProtobufError."""
     counted = 0
     inside = [(0, len(body), fields)]
     try:

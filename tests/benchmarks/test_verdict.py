@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.benchmarks import bench_gateway, verdict, worker_freshness, worker_rate, worker_scale
+from tests.benchmarks import bench_gateway, gateway_sizes, verdict, worker_freshness, worker_rate, worker_scale
 
 
 def rate(**changed: Any) -> dict[str, Any]:
@@ -38,10 +38,11 @@ def gateway(*, native: float = 0.7, otlp: float = 0.3) -> dict[str, Any]:
     return {way: {"ratio": ratio, "gateway": side, "ceiling": side} for way, ratio in (("native", native), ("otlp", otlp))}
 
 
-def sizes(dearest: float) -> dict[str, Any]:
-    further = {"10 to 50": 4.0, "50 to 100": dearest}
-    by_size = {"further_us_an_event": further, "fitted_us_a_request": 300.0, "floor": {"fitted_us_a_request": 170.0}}
-    return {"native": gateway()["native"] | {"by_size": by_size}}
+def sizes(**costs: float) -> dict[str, Any]:
+    """Of requests that cost 300 us and 7 an event, but for the changed ones: us an event by events a request."""
+    least = {size: 300 / size + 7 for size in bench_gateway.SIZES} | {int(size[1:]): cost for size, cost in costs.items()}
+    by_size = gateway_sizes.on_a_line({size: [3 * cost, cost, 2 * cost] for size, cost in least.items()})
+    return {"native": gateway()["native"] | {"by_size": by_size | {"floor": {"fitted_us_a_request": 170.0}}}}
 
 
 @pytest.mark.parametrize(
@@ -64,9 +65,10 @@ def sizes(dearest: float) -> dict[str, Any]:
         (bench_gateway.targets(gateway()), [True, True]),
         (bench_gateway.targets(gateway(native=0.49)), [False, True]),
         (bench_gateway.targets(gateway(otlp=0.24)), [True, False]),
-        (bench_gateway.targets(sizes(6.0)), [True, True]),
-        (bench_gateway.targets(sizes(6.1)), [True, False]),
-        (bench_gateway.targets(sizes(-1.0)), [True, False]),
+        (bench_gateway.targets(sizes()), [True, True]),
+        (bench_gateway.targets(sizes(_5000=9.0)), [True, True]),
+        (bench_gateway.targets(sizes(_5000=14.0)), [True, False]),
+        (bench_gateway.targets(sizes(_100=20.0)), [True, False]),
     ],
 )
 def test_each_target_has_its_verdict(targets: list[verdict.Target], passed: list[bool | None]) -> None:
@@ -75,3 +77,11 @@ def test_each_target_has_its_verdict(targets: list[verdict.Target], passed: list
     assert verdict.exit_code(targets) == (False in passed)
     assert [one["passed"] for one in verdict.as_json(targets).values()] == passed
     assert verdict.table(targets).count("MISSED") == passed.count(False)
+
+
+def test_a_line_is_found() -> None:
+    """What a request costs and what an event does, where both are exact; then all sizes lie on the line."""
+    found = sizes()["native"]["by_size"]
+    assert found["fitted_us_a_request"] == pytest.approx(300)
+    assert found["fitted_us_an_event"] == pytest.approx(7)
+    assert list(found["beside_the_line"].values()) == pytest.approx([1.0] * len(bench_gateway.SIZES))

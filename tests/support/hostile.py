@@ -23,7 +23,13 @@ def _span(body: bytes) -> bytes:
 
 
 def _value(body: bytes) -> bytes:
-    return _span(field(9, field(1, b"k") + field(2, body)))
+    """Of an attribute that is read."""
+    return _span(field(9, field(1, b"gen_ai.response.finish_reasons") + field(2, body)))
+
+
+def _exception(attributes: bytes) -> bytes:
+    """A span event that is read, since the span has failed."""
+    return _span(field(11, field(2, b"exception") + attributes) + field(15, b"\x18\x02"))
 
 
 def _keys(size: int) -> bytes:
@@ -36,7 +42,7 @@ PROTOBUF: Final[dict[str, Callable[[int], bytes]]] = {
     "resources": lambda size: field(1, b"") * (size // 2),
     "attributes": lambda size: _span(field(9, b"") * (size // 2)),
     "events": lambda size: _span(field(11, b"") * (size // 2)),
-    "attributes of an event": lambda size: _span(field(11, field(3, b"") * (size // 2))),
+    "attributes of an event": lambda size: _exception(field(3, b"") * (size // 2)),
     "links": lambda size: _span(field(13, b"") * (size // 2)),
     "items of a list": lambda size: _value(field(5, field(1, b"") * (size // 2))),
     "pairs of a map": lambda size: _value(field(6, field(1, b"") * (size // 2))),

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from producer_gateway.otlp import attribute, decode_json, decode_protobuf, messages
 from producer_gateway.otlp.errors import NotProtobufError
@@ -25,7 +27,11 @@ def nothing_remembered() -> None:
 
 def test_fields_are_opentelemetrys() -> None:
     """Each field has the number of opentelemetry-proto's, and is as often there."""
-    todo: list[tuple[str, Any]] = [("Request", ExportTraceServiceRequest.DESCRIPTOR)]
+    todo: list[tuple[str, Any]] = [
+        ("Request", ExportTraceServiceRequest.DESCRIPTOR),
+        ("Resource", Resource.DESCRIPTOR),
+        ("Span", Span.DESCRIPTOR),
+    ]
     seen = set()
     while todo:
         name, theirs = todo.pop()

@@ -8,12 +8,15 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from producer_gateway.density import examine_events, examine_run
 from producer_gateway.errors import BodyTooLargeError
-from producer_gateway.otlp.density import FIELDS, count, examine_json, examine_protobuf
+from producer_gateway.otlp.decode_protobuf import decode
+from producer_gateway.otlp.density import ENVELOPES, RESOURCE, SPAN, count, examine_json, examine_piece, examine_protobuf
 from producer_gateway.otlp.errors import NotProtobufError
+from producer_gateway.otlp.messages import Request
 from tests.support import hostile
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "otlp"
 LARGE = 8_000_000
+OF_ENVELOPES = {"spans", "scopes", "resources"}
 
 
 def messages(message: Any) -> int:
@@ -30,23 +33,46 @@ def messages(message: Any) -> int:
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.pb")), ids=lambda path: path.stem)
 def test_real_exports(path: Path) -> None:
-    """Of real exports every message is counted, and none of them is refused."""
+    """Of real exports every message is counted, in the pieces in which it is read, and none of them is refused."""
     body = path.read_bytes()
-    assert count(body, FIELDS, most=1_000_000) == messages(ExportTraceServiceRequest.FromString(body))
+    parts = ExportTraceServiceRequest.FromString(body).resource_spans
+    scopes = [scope for part in parts for scope in part.scope_spans]
+    spans = [span for scope in scopes for span in scope.spans]
+    assert count(body, ENVELOPES, most=1_000_000) == 2 * len(parts) + 2 * len(scopes) + len(spans)
+    for pieces, fields in ((spans, SPAN), ([part.resource for part in parts], RESOURCE)):
+        for piece in pieces:
+            raw = piece.SerializeToString()
+            assert count(raw, fields, most=1_000_000) == messages(piece)
+            examine_piece(raw, fields)
     examine_protobuf(body)
 
 
 def test_large_real_export() -> None:
     """Thousands of real spans with long content pass."""
     body = (GOLDEN / "langchain_openllmetry.pb").read_bytes()
-    examine_protobuf(body * (6_000_000 // len(body)))
+    body *= 6_000_000 // len(body)
+    examine_protobuf(body)
+    assert decode(body, spans_max=10_000).spans > 1_000
 
 
-@pytest.mark.parametrize("kind", hostile.PROTOBUF)
-def test_dense_protobuf(kind: str) -> None:
-    """Empty messages by the million are refused, wherever they stand."""
+@pytest.mark.parametrize("kind", sorted(OF_ENVELOPES))
+def test_dense_envelopes(kind: str) -> None:
+    """Empty messages by the million are refused before the parser makes objects of them."""
     with pytest.raises(BodyTooLargeError):
         examine_protobuf(hostile.PROTOBUF[kind](LARGE))
+
+
+@pytest.mark.parametrize("kind", sorted(hostile.PROTOBUF.keys() - OF_ENVELOPES))
+def test_dense_pieces(kind: str) -> None:
+    """So are those inside of a span or a resource, by themselves and as decoding comes to them."""
+    body = hostile.PROTOBUF[kind](LARGE)
+    examine_protobuf(body)
+    (part,) = Request.FromString(body).resource_spans
+    pieces = [(part.resource, RESOURCE), *((span, SPAN) for scope in part.scope_spans for span in scope.spans)]
+    piece, fields = max(pieces, key=lambda pair: len(pair[0]))
+    for refuse in (lambda: examine_piece(piece, fields), lambda: decode(body, spans_max=10_000)):
+        with pytest.raises(BodyTooLargeError):
+            refuse()
 
 
 @pytest.mark.parametrize("kind", hostile.OTLP_JSON)
@@ -78,12 +104,12 @@ def test_dense_runs(kind: str) -> None:
 def test_not_protobuf(tail: bytes) -> None:
     """What the parser could not read is refused here already, with whatever stands before it."""
     with pytest.raises(NotProtobufError):
-        count(hostile.PROTOBUF["attributes"](100) + tail, FIELDS, most=1_000)
+        count(hostile.PROTOBUF["attributes"](100) + tail, ENVELOPES, most=1_000)
 
 
 def test_groups() -> None:
     """Messages in a group, which has no length, are counted too."""
-    assert count(b"\x9b\x06" + hostile.PROTOBUF["attributes"](20) + b"\x9c\x06", FIELDS, most=100) == 3 + 10
+    assert count(b"\x9b\x06" + hostile.PROTOBUF["spans"](20) + b"\x9c\x06", ENVELOPES, most=100) == 2 + 10
 
 
 def test_small_bodies() -> None:

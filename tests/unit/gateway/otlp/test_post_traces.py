@@ -236,7 +236,7 @@ def test_a_swarm_of_attributes_is_not_copied() -> None:
     try:
         with pytest.raises(BodyTooLargeError):
             decode_protobuf.decode(body, spans_max=5_000)
-        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000  # of which the span itself is one
     finally:
         tracemalloc.stop()
 
