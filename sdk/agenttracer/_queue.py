@@ -7,7 +7,7 @@ arriving step is dropped, an arriving reserved event pushes the newest queued st
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from agenttracer._draft import Draft, StepDraft
 from agenttracer._losses import Losses
@@ -21,6 +21,7 @@ COMMON_ENTRIES: Final = 6
 DRAFT_BYTES: Final = 640 + COMMON_ENTRIES * ENTRY_BYTES
 """Memory of a queued draft, at most: the object with its numbers (measured with tracemalloc, rounded up) and its metadata."""
 
+_D = TypeVar("_D")
 Position = tuple[int, int]
 """How many events entered the reserved lane and the steps' lane."""
 
@@ -50,7 +51,8 @@ class Queue:
 
     A step is appended without the lock as long as nothing has to be looked at, which `_free_below` says: a deque's append
     cannot be interrupted. Threads that ask at the same instant may each put in one more. The lock is reentrant, since a signal
-    handler or finalizer may trace while its thread holds it.
+    handler or finalizer may trace while its thread holds it: so what is computed for a sum is computed before the sum is read,
+    and a lane that was not empty may be.
     """
 
     def __init__(
@@ -139,8 +141,8 @@ class Queue:
             self._reserved.append(draft)
             return
         with self._lock:
-            while not self.closed and self._steps and not self._has_room(draft):
-                self._push_out()
+            while not self.closed and not self._has_room(draft) and self._push_out():
+                pass
             if self.closed or not self._has_room(draft):
                 self._refuse(draft)
                 return
@@ -154,7 +156,8 @@ class Queue:
         return waiting <= self._max_events and bytes_then <= self._max_bytes
 
     def _entered(self, draft: Draft) -> None:
-        self._extra_bytes += _extra_bytes(draft)
+        extra_bytes = _extra_bytes(draft)
+        self._extra_bytes += extra_bytes
         if self.waiting > self._wake_at and not self._woken:
             self._woken = True
             self._bell.ring()
@@ -164,11 +167,17 @@ class Queue:
         if self._unattended:
             self._rouse()
 
-    def _push_out(self) -> None:
-        newest = self._steps.pop()
+    def _push_out(self) -> bool:
+        """Give up the newest step; False when there is none, any more: a signal's handler may have pushed out the last one."""
+        try:
+            newest = self._steps.pop()
+        except IndexError:
+            return False
         self._turned_away += 1
-        self._extra_bytes -= _extra_bytes(newest)
+        extra_bytes = _extra_bytes(newest)
+        self._extra_bytes -= extra_bytes
         self._losses.add(newest.run.run_id, DropReason.QUEUE_FULL)
+        return True
 
     def _refuse(self, draft: Draft) -> None:
         self._turned_away += 1
@@ -177,10 +186,11 @@ class Queue:
     def take(self, limit: int) -> list[Draft]:
         """Up to `limit` drafts, reserved ones first; they are in flight until `accept` or `drop`."""
         with self._lock:
-            reserved = [self._reserved.popleft() for _ in range(min(limit, len(self._reserved)))]
-            steps = [self._steps.popleft() for _ in range(min(limit - len(reserved), len(self._steps)))]
+            reserved = _first(self._reserved, limit)
+            steps = _first(self._steps, limit - len(reserved))
             taken: list[Draft] = [*reserved, *steps]
-            self._extra_bytes -= sum(map(_extra_bytes, taken)) if self._extra_bytes else 0
+            extra_bytes = sum(map(_extra_bytes, taken)) if self._extra_bytes else 0
+            self._extra_bytes -= extra_bytes
             self._taken = (self._taken[0] + len(reserved), self._taken[1] + len(steps))
             self.in_flight += len(taken)
             self._woken = self.waiting > self._wake_at
@@ -241,6 +251,14 @@ class Queue:
             self._extra_bytes = 0
             self.in_flight = kept
             return left
+
+
+def _first(lane: deque[_D], limit: int) -> list[_D]:
+    """Up to `limit` drafts out of a lane."""
+    taken: list[_D] = []
+    while len(taken) < limit and lane:  # the lane last: a handler may come after any call, and none is between look and take
+        taken.append(lane.popleft())
+    return taken
 
 
 def size_of(draft: Draft) -> int:

@@ -62,6 +62,44 @@ def test_bytes_bound_the_queue_too() -> None:
     assert sum(losses.by_reason.values()) == 2
 
 
+class Interrupted(SimpleNamespace):
+    """A draft whose size cannot be asked for without a signal's handler coming in between, and tracing."""
+
+    @property
+    def metadata(self) -> dict[str, int]:
+        self.handler()
+        return dict.fromkeys(map(str, range(COMMON_ENTRIES + 1)), 1)
+
+
+def test_a_handler_comes_between_look_and_deed() -> None:
+    """It may push out the very step that was to be pushed out, and changes sums while they are computed; nothing is lost."""
+    queue, losses, _ = new_queue(max_events=2)
+    queue.detail(draft("s"))
+    queue.reserved(draft("r"))
+    handled = iter(range(100))
+    one = Interrupted(run=SimpleNamespace(run_id="i"), handler=lambda: next(handled) < 2 and queue.reserved(draft("h")))
+    queue.reserved(one)
+    assert queue.emitted == 5
+    assert len(queue) == 2
+    assert sum(losses.by_reason.values()) == 3
+
+
+def test_bytes_are_right_after_a_handler() -> None:
+    """What a handler's draft takes beyond the usual is neither forgotten nor counted twice."""
+    queue, _, _ = new_queue(max_bytes=DRAFT_BYTES * 4)
+    handled = iter(range(100))
+    large = COMMON_ENTRIES + DRAFT_BYTES // ENTRY_BYTES
+    queue.detail(
+        Interrupted(
+            run=SimpleNamespace(run_id="i"), handler=lambda: next(handled) == 2 and queue.detail(draft("h", entries=large))
+        )
+    )
+    assert len(queue.take(2)) == 2
+    for _ in range(5):
+        queue.detail(draft())
+    assert queue.waiting == 4
+
+
 def test_reserved_events_leave_first_and_each_lane_in_order() -> None:
     """A batch begins with starts and ends, then steps."""
     queue, _, _ = new_queue()
