@@ -93,7 +93,7 @@ CANARIES ?= 10000
 canaries: $(STAMP) ## 10,000 canaries through a whole pipeline, then every byte at rest searched (CANARIES=… for another number)
 	@CANARIES=$(CANARIES) $(BIN)/pytest -q tests/acceptance/test_canaries_at_rest.py
 
-release-proofs: properties canaries fuzz ## what a release has to show besides `make test`: the above, a million fuzzed bodies, a soak of 10M events (half a day)
+release-proofs: properties canaries fuzz bench-slow-clients bench-gateway ## what a release has to show besides `make test`: the above, a million fuzzed bodies, a soak of 10M events (half a day)
 	@$(MAKE) soak SOAK="--events 10000000 --faults 600 --minutes 600"
 
 schema: $(STAMP) ## write ddl/schema.sql anew from the migrations

@@ -9,6 +9,7 @@ from typing import Final
 
 from producer_gateway.otlp.kind import OPENINFERENCE, OPERATIONS, PROTOCOLS, REQUEST_TYPES, SPAN_NAME_ENDS, TRACELOOP, Known
 from producer_gateway.otlp.route import ANSWERS, RETRYABLE
+from producer_gateway.otlp.span import ATTRIBUTES_PER_SPAN
 from producer_gateway.otlp.table import DOCUMENTS, MAPPING_VERSION, RESOURCE_TABLE, TABLE, Read
 from producer_gateway.settings import GatewaySettings
 
@@ -42,15 +43,93 @@ _SAID_BY: Final[tuple[tuple[str, Mapping[str, Known]], ...]] = (
 
 _HEAD: Final = """# How OTLP becomes runs and steps
 
-Mapping version {version}. Point any OpenTelemetry exporter here with `OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:8000` and
-`OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf` (or `http/json`), and give it an API key with the scope `ingest` by
-`OTEL_EXPORTER_OTLP_HEADERS="x-api-key=atk_…"`; on a local stack that is
-`export OTEL_EXPORTER_OTLP_HEADERS="x-api-key=$(cat ~/.config/agenttracer/local/8000.key)"`, as `agenttracer up` prints it.
+Mapping version {version}. The gateway takes traces over **OTLP/HTTP**, in protobuf or JSON; it does not speak gRPC. Any OpenTelemetry
+exporter is pointed here by
+
+    export OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:8000
+    export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf
+    export OTEL_EXPORTER_OTLP_HEADERS="x-api-key=atk_…"
+
+The API key needs the scope `ingest`. On a local stack the last line is
+`export OTEL_EXPORTER_OTLP_HEADERS="x-api-key=$(cat ~/.config/agenttracer/local/8000.key)"`, as `agenttracer up` prints it. A request with
+two keys, as `x-api-key` and as `authorization`, gets a 401. A gateway for other machines and containers:
+[README](../README.md#agents-on-other-machines-and-in-containers).
+
+**Do not leave the protocol out**: some SDKs speak gRPC unless told otherwise, Python's `opentelemetry-instrument` among them. The exporter
+then logs `UNAVAILABLE` and `Failed parsing HTTP/2`, and its spans are lost; the gateway counts `http2` in
+`agenttracer_gateway_requests_refused_total`.
 
 Only traces are taken. `OTEL_EXPORTER_OTLP_ENDPOINT` sends metrics and logs here too, where a program makes any: they get a
-404. To send nothing but traces, set `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://127.0.0.1:8000/v1/traces` instead, path included.
+404. To send nothing but traces, set `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://127.0.0.1:8000/v1/traces` instead, path included, and
+`OTEL_METRICS_EXPORTER=none` and `OTEL_LOGS_EXPORTER=none` where the SDK would send those to its usual address.
 
 Written by `make otlp-mapping` from `producer_gateway/otlp` and the settings.
+
+## SDKs with settings of their own
+
+Content stops at this gateway, not at what else a program exports to. What decides where spans go:
+
+- **OpenInference and OpenLLMetry's instrumentations on OpenTelemetry's SDK**: the variables above, read by the exporter. In Python it must
+  be `OTLPSpanExporter()` of `opentelemetry.exporter.otlp.proto.http.trace_exporter`; the one of `…otlp.proto.grpc…` sends gRPC.
+- **Phoenix** (`arize-phoenix-otel`): `register(endpoint="http://127.0.0.1:8000/v1/traces", protocol="http/protobuf", batch=True,
+  headers={{"x-api-key": "atk_…"}})`, without `PHOENIX_API_KEY`, which would be a second key. A bare `register()` takes no more than the
+  host from `PHOENIX_COLLECTOR_ENDPOINT`, else from `OTEL_EXPORTER_OTLP_ENDPOINT`, and sends gRPC to port 4317 there.
+  `OTEL_SERVICE_NAME` names the agent; Phoenix's project name is not read.
+- **Traceloop** (OpenLLMetry's SDK, Python and JavaScript): `TRACELOOP_BASE_URL=http://127.0.0.1:8000`, scheme included, and
+  `TRACELOOP_HEADERS="x-api-key=atk_…"`. It does not read `OTEL_EXPORTER_OTLP_ENDPOINT`: with a `TRACELOOP_API_KEY` and no base URL,
+  prompts and answers go to Traceloop's cloud. In Python, `TRACELOOP_METRICS_ENABLED=false` keeps its metrics from 404s, and
+  `Traceloop.init(app_name="support-agent")` names the agent.
+- **Logfire**: `logfire.configure(send_to_logfire=False, service_name="support-agent")`, or `LOGFIRE_SEND_TO_LOGFIRE=false`, and
+  `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` and `OTEL_EXPORTER_OTLP_HEADERS` as above. Without the first it sends to Logfire as well. It sends
+  protobuf over HTTP whatever `OTEL_EXPORTER_OTLP_PROTOCOL` says.
+
+## A Collector in between
+
+```yaml
+exporters:
+  otlp_http:                          # otlphttp up to v0.143, and as a deprecated alias since
+    endpoint: http://127.0.0.1:8000   # /v1/traces is added
+    headers:
+      x-api-key: ${{env:AGENTTRACER_API_KEY}}
+processors:
+  batch:
+    send_batch_size: 1024
+    send_batch_max_size: 1024
+service:
+  pipelines:
+    traces:
+      receivers: [otlp]
+      processors: [batch]
+      exporters: [otlp_http]
+```
+
+Not `otlp` (since v0.144 `otlp_grpc`), which is gRPC. Agents may send to the Collector's receiver as they like.
+
+## Every trace becomes a run
+
+Whatever made it. Where web requests are traced too, each of them is a run of the service's name, health checks included; one in which an
+agent ran has the agent's spans as its steps. To keep the others out, either do not make their spans:
+
+- Python: `OTEL_PYTHON_EXCLUDED_URLS="health,metrics"`, regular expressions for all web frameworks and HTTP clients, or
+  `OTEL_PYTHON_FASTAPI_EXCLUDED_URLS` and its like for one. `OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=fastapi` under `opentelemetry-instrument`
+  switches one off: the agent's own span begins the run then.
+- Node: `ignoreIncomingRequestHook` of `HttpInstrumentation`.
+
+Or have a Collector keep only traces with an agent in them, by its `tail_sampling` processor (`contrib` distribution), before `batch`. It
+decides on a trace 30 s (`decision_wait`) after the first span. Instrumentations that do not say `gen_ai.operation.name` need a policy
+more, with `openinference.span.kind` or `traceloop.span.kind`.
+
+```yaml
+processors:
+  tail_sampling:
+    policies:
+      - name: agents
+        type: string_attribute
+        string_attribute: {{key: gen_ai.operation.name, values: [".+"], enabled_regex_matching: true}}
+```
+
+Not by dropping single spans, as the `filter` processor does, nor by exporting the agent's spans without the request's: the root starts and
+ends the run. Without it the run has no start, and is `running`, then `abandoned`.
 
 ## How much at once
 
@@ -58,14 +137,17 @@ Written by `make otlp-mapping` from `producer_gateway/otlp` and the settings.
 |---|---|---|
 | body as received | {wire} MiB | `OTLP_BODY_MAX_BYTES` |
 | body inflated | {inflated} MiB | `INFLATED_MAX_BYTES` |
+| body inflated, beside what was received | {ratio:,} times as much | `INFLATE_MAX_RATIO` |
 | spans | {spans:,} | `OTLP_SPANS_MAX` |
+| attributes of spans, resources and exceptions | {attributes:,} | {each} times `OTLP_SPANS_MAX`: {each} a span on average where there are that many |
 
 What is more is refused whole (413), and no client of OTLP divides and sends again: the spans are lost. So where spans carry long prompts:
 
 - SDKs send 512 spans at once. `OTEL_BSP_MAX_EXPORT_BATCH_SIZE=128` is right for spans of up to 60 KiB each.
 - `OTEL_EXPORTER_OTLP_COMPRESSION=gzip` makes a tenth of what is sent, which the {receive} s for a body's arrival ask for on slow lines. What
-  it inflates to counts all the same.
-- A Collector batches without an upper limit. Give its `batch` processor `send_batch_max_size: 1024`, less where spans are larger than 8 KiB.
+  it inflates to counts all the same. A Collector does so unless told otherwise.
+- A Collector batches without an upper limit. Give its `batch` processor `send_batch_max_size: 1024`, less where spans are larger than
+  8 KiB, and `send_batch_size` no more: it is 8,192 by default, and above the maximum the Collector does not start.
 
 ## Spans
 
@@ -82,7 +164,8 @@ What is more is refused whole (413), and no client of OTLP divides and sends aga
 | last event `exception` of a failed span | `exception.type` becomes the error class; its other attributes are dropped and counted |
 | an error that a child in the same request has too | `cause_step_id`: the failure is the innermost child's and counted once |
 | name | compared with known forms for the kind; never stored |
-| all other events, links, trace state, scope, schema URLs, kind, dropped counts | never read, with all their attributes, and not counted |
+| attributes of all other events, of links and scopes | dropped and counted, by name alone; of a span's, those of the last 128 |
+| names of other events, trace state, schema URLs, kind, dropped counts | never read |
 
 - **Completeness** is `unknown`: exporters do not say how many spans a trace has, so `emitted` is 0.
 - **A root that never comes** leaves the run `running`, and `abandoned` after 30 minutes of silence.
@@ -136,13 +219,16 @@ def page() -> str:
 
 
 def _head() -> str:
-    limits = {name: GatewaySettings.model_fields[name].default for name in ("otlp_body_max_bytes", "inflated_max_bytes")}
+    limits = {name: field.default for name, field in GatewaySettings.model_fields.items()}
     return _HEAD.format(
         version=MAPPING_VERSION,
         wire=limits["otlp_body_max_bytes"] // _MIB,
         inflated=limits["inflated_max_bytes"] // _MIB,
-        spans=GatewaySettings.model_fields["otlp_spans_max"].default,
-        receive=f"{GatewaySettings.model_fields['receive_timeout_s'].default:g}",
+        ratio=limits["inflate_max_ratio"],
+        spans=limits["otlp_spans_max"],
+        attributes=ATTRIBUTES_PER_SPAN * limits["otlp_spans_max"],
+        each=ATTRIBUTES_PER_SPAN,
+        receive=f"{limits['receive_timeout_s']:g}",
     )
 
 

@@ -2,7 +2,8 @@
 
 import ast
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,13 @@ _SERVICES: Final[tuple[tuple[str, type[BaseSettings]], ...]] = (
     ("Query service: `python -m query_service`", QuerySettings),
     ("The command: `agenttracer topics` and `agenttracer up` with `--kafka`", KafkaAccess),
 )
+_UNSAID: Final[Mapping[str, str]] = {
+    "protocol": "What Kafka calls `security.protocol`.",
+    "key_file": "The key of `cert_file`; the two come together.",
+    "username": "Needed with SASL.",
+    "password": "Needed with SASL.",
+}
+"""Fields of parts that need no reason where they stand."""
 _HEAD: Final = """# Settings of the services
 
 Each process is told everything by environment variables when it starts. Written by `make settings-page` from the settings
@@ -39,10 +47,24 @@ def _section(title: str, settings: type[BaseSettings]) -> str:
 
 def _rows(settings: type[BaseSettings]) -> Iterator[str]:
     prefix = settings.model_config.get("env_prefix", "")
+    delimiter = settings.model_config.get("env_nested_delimiter", "")
     reasons = _reasons(settings)
     for name, field in settings.model_fields.items():
-        default = field.get_default(call_default_factory=True)
-        yield f"| `{prefix}{name.upper()}` | {_shown(default, required=field.is_required())} | {reasons[name]} |"
+        variable, default = f"{prefix}{name.upper()}", field.get_default(call_default_factory=True)
+        if isinstance(default, BaseModel):
+            yield f"| `{variable}{delimiter}…` | as follows | {reasons[name]} |"
+            yield from _rows_of_part(f"{variable}{delimiter}", type(default))
+        else:
+            yield f"| `{variable}` | {_shown(default, required=field.is_required())} | {reasons[name]} |"
+
+
+def _rows_of_part(prefix: str, part: type[BaseModel]) -> Iterator[str]:
+    reasons = {**_UNSAID, **_reasons(part)}
+    for name, field in part.model_fields.items():
+        words = [reasons[name]]
+        if isinstance(field.default, StrEnum):
+            words.append(f"One of {', '.join(f'`{value}`' for value in type(field.default))}.")
+        yield f"| `{prefix}{name.upper()}` | {_shown(field.default, required=field.is_required())} | {' '.join(words)} |"
 
 
 def _shown(default: object, *, required: bool) -> str:
@@ -52,13 +74,10 @@ def _shown(default: object, *, required: bool) -> str:
         return "(none)"
     if isinstance(default, SecretStr):
         return f"`{default.get_secret_value()}`"
-    if isinstance(default, BaseModel):
-        module = type(default).__module__.replace(".", "/")
-        return f"(see `{module}.py`)"
     return f"`{default}`"
 
 
-def _reasons(settings: type[BaseSettings]) -> dict[str, str]:
+def _reasons(settings: type[BaseModel]) -> dict[str, str]:
     """The string that follows each field in its class. Raises KeyError on use where one is missing."""
     body = ast.parse(inspect.getsource(settings)).body[0]
     assert isinstance(body, ast.ClassDef)

@@ -10,6 +10,7 @@ from typing import Final
 
 import uvicorn
 
+from producer_gateway.admission import Admission
 from producer_gateway.app import create_app, readiness
 from producer_gateway.door import Door
 from producer_gateway.drain import Drain
@@ -107,8 +108,9 @@ def serve(settings: GatewaySettings) -> None:
         log=_LOG,
     )
     record_log = KafkaLog(settings, metrics)
-    app = create_app(settings, record_log, keys=keys, metrics=metrics, drain=drain)
-    pages = Pages(settings, metrics, readiness=readiness(record_log, keys, drain))
+    admission = Admission.of(settings, metrics)
+    app = create_app(settings, record_log, keys=keys, metrics=metrics, drain=drain, admission=admission)
+    pages = Pages(settings, metrics, readiness=readiness(record_log, keys, drain, admission))
     config = uvicorn.Config(
         app,
         host=settings.host,

@@ -4,6 +4,7 @@ from typing import Final, Self
 
 from producer_gateway.errors import OverloadedError
 from producer_gateway.metrics import Metrics
+from producer_gateway.settings import GatewaySettings
 
 _NEARLY_FULL: Final = 0.8
 """Share of the budget from which on the project that holds most of it has to wait, so that others have room."""
@@ -21,6 +22,16 @@ class Admission:
         # Asked when somebody looks, rather than told several times a request.
         metrics.in_flight_requests.set_function(lambda: self._requests)
         metrics.in_flight_bytes.set_function(lambda: self._bytes)
+
+    @classmethod
+    def of(cls, settings: GatewaySettings, metrics: Metrics) -> Self:
+        """As the settings say."""
+        return cls(max_bytes=settings.in_flight_max_bytes, max_requests=settings.in_flight_max_requests, metrics=metrics)
+
+    def unready(self) -> str | None:
+        """Why the next request would be shed, whoever sends it; None when it would not."""
+        full = self._requests >= self._max_requests or self._bytes >= self._max_bytes
+        return OverloadedError.code if full else None
 
     def admit(self, project: str) -> "Ticket":
         """A ticket, for a `with` block."""

@@ -7,6 +7,7 @@ from functools import partial
 
 from fastapi import FastAPI
 
+from producer_gateway.admission import Admission
 from producer_gateway.answer_errors import ErrorAnswers
 from producer_gateway.drain import Drain
 from producer_gateway.hot_lane import HotLane, hot_endpoints
@@ -25,11 +26,11 @@ from servicekit.keys import Scope
 from servicekit.logs import Log
 
 
-def readiness(record_log: RecordLog, keys: KeyRing, drain: Drain) -> Readiness:
+def readiness(record_log: RecordLog, keys: KeyRing, drain: Drain, admission: Admission) -> Readiness:
     """Whether this process will take requests now."""
 
     async def ask() -> str | None:
-        return "draining" if drain.begun else record_log.unready() or keys.unready()
+        return "draining" if drain.begun else record_log.unready() or keys.unready() or admission.unready()
 
     return ask
 
@@ -45,10 +46,12 @@ def create_app(
     keys: KeyRing,
     metrics: Metrics | None = None,
     drain: Drain | None = None,
+    admission: Admission | None = None,
     clock_us: Callable[[], int] = _wall_clock_us,
 ) -> FastAPI:
     """The app. It starts `record_log` and `keys` at startup and closes them at shutdown."""
     metrics, drain = metrics or Metrics(), drain or Drain()
+    admission = admission or Admission.of(settings, metrics)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -74,11 +77,11 @@ def create_app(
     answers.install(app)
     metrics.keys_age_seconds.set_function(keys.age_s)
     access = Access(keys, scope=Scope.INGEST, anonymous_project=settings.anonymous_project)
-    ingest = Ingest(settings, record_log, access=access, metrics=metrics, clock_us=clock_us)
+    ingest = Ingest(settings, record_log, access=access, admission=admission, metrics=metrics, clock_us=clock_us)
     ingest_routers = ingest_router(ingest), otlp_router(ingest)
     for router in ingest_routers:
         app.include_router(router)  # and no dependencies here: the hot lane sees those of routers and routes alone
-    app.include_router(health_router(readiness=readiness(record_log, keys, drain)))
+    app.include_router(health_router(readiness=readiness(record_log, keys, drain, admission)))
     if settings.pages_port is None:
         app.include_router(metrics_router(metrics.registry))
     # First, so that whatever is added later stands before it.

@@ -15,6 +15,7 @@ from producer_gateway.arrival import Scope, arrived
 from producer_gateway.errors import (
     GatewayError,
     HeadTooLargeError,
+    Http2Error,
     MalformedRequestError,
     TooManyConnectionsError,
     UnavailableError,
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 _PIPELINED_MAX: Final = 4
 """Requests sent ahead on one connection: no client of ours does it, and one packet could hold ten thousand."""
+_HTTP2: Final = b"PRI * HTTP/2"
+"""How every connection of HTTP/2 without TLS begins."""
 _LINGER_MAX_BYTES: Final = 16 * 1024 * 1024
 """Of a request that has its answer already. The largest batch of the contract is 8 MiB before compression."""
 
@@ -65,6 +68,9 @@ class Connection(HttpToolsProtocol):
         if self._answers.lingers:
             self._discard(len(data))
         if self.transport.is_closing():
+            return
+        if not self.has_begun and data.startswith(_HTTP2):
+            self.end(Http2Error())
             return
         self._got_somewhere, self.has_begun = False, True
         super().data_received(data)

@@ -9,7 +9,7 @@ from typing import Final
 from producer_gateway.errors import BodyTooLargeError
 
 HARMLESS_BYTES: Final = 1024 * 1024
-"""A body of this size takes 32 MiB at its densest, and hardly any real one is larger."""
+"""A body of this size takes 32 MiB at its densest."""
 EVENTS_VALUES_MAX: Final = 320_000
 """5,000 events with all that the contract has room for are 295,000 values; the worst that so many can cost is 42 MiB."""
 RUN_VALUES_MAX: Final = 60_000

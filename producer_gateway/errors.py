@@ -4,6 +4,7 @@ GatewayError
 ├── RefusedError                the client's to mend; the same again gets the same answer
 │   ├── NotJsonError            400
 │   ├── MalformedRequestError   400 not HTTP, or requests sent ahead of their turn
+│   ├── Http2Error              400 HTTP/2, which gRPC needs
 │   ├── BadCompressionError     400
 │   ├── UnknownVersionError     400
 │   ├── UnauthenticatedError    401
@@ -95,6 +96,12 @@ class MalformedRequestError(RefusedError):
     """The bytes are not an HTTP request, or too many requests were sent without waiting for answers."""
 
     code = "malformed_request"
+
+
+class Http2Error(RefusedError):
+    """HTTP/2, and with it gRPC, is not spoken here: set OTEL_EXPORTER_OTLP_PROTOCOL to http/protobuf."""
+
+    code = "http2"
 
 
 class SlowHeadError(RefusedError):

@@ -41,7 +41,7 @@ class Metrics:
         self.values_dropped = Counter(Metric.VALUES_DROPPED, "Values left out of events.", ["rule"], registry=registry)
         self.attributes_dropped = Counter(
             Metric.ATTRIBUTES_DROPPED,
-            "Attributes of spans, resources and exceptions that the mapping has no place for.",
+            "Attributes of spans, their events and links, resources and scopes that the mapping has no place for.",
             ["name_class"],
             registry=registry,
         )

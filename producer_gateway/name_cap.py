@@ -68,13 +68,13 @@ class NameCap:
         if day != self._day:
             self._day = day
             self._projects.clear()
-        names = self._projects.get(project)
+        names = self._projects.pop(project, None)
         if names is None:
             if len(self._projects) >= _PROJECTS_MAX:
                 del self._projects[next(iter(self._projects))]
             most = self._names_max
             names = Names(most=most), Names(most=most), Names(most=most), Names(most=most)
-            self._projects[project] = names
+        self._projects[project] = names  # last: the first one is whose last request is longest ago
         return names
 
 

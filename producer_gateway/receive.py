@@ -68,10 +68,10 @@ async def _collect(request: Request, *, limits: Limits, ticket: Ticket) -> bytes
     received = 0
     async for chunk in request.stream():
         received += len(chunk)
+        ticket.received = received
         if received > limits.body_max_bytes:
             raise BodyTooLargeError
         ticket.hold(len(chunk))
-        ticket.received = received
         chunks.append(chunk)
     return b"".join(chunks)
 

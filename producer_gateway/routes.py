@@ -62,6 +62,7 @@ class Ingest:
         record_log: RecordLog,
         *,
         access: Access,
+        admission: Admission,
         metrics: Metrics,
         clock_us: Callable[[], int],
     ) -> None:
@@ -77,9 +78,7 @@ class Ingest:
             receive_timeout_s=settings.receive_timeout_s,
         )
         self.otlp_limits = replace(self._limits, body_max_bytes=settings.otlp_body_max_bytes)
-        self._admission = Admission(
-            max_bytes=settings.in_flight_max_bytes, max_requests=settings.in_flight_max_requests, metrics=metrics
-        )
+        self._admission = admission
         self._event_rate = Rate(per_s=settings.rate_events_per_s, burst_s=settings.rate_burst_s)
         self._byte_rate = Rate(per_s=settings.rate_bytes_per_s, burst_s=settings.rate_burst_s)
         self._projects = ProjectMetrics(projects_max=settings.projects_shown_max, registry=metrics.registry)
@@ -104,10 +103,11 @@ class Ingest:
             with self._admission.admit(caller.project) as ticket:
                 yield ticket
 
-    def _charge_events(self, batches: Sequence[Checked], caller: Caller) -> None:
-        """Before any is published: a request is accepted whole or not at all."""
+    def _charge_events(self, batches: Sequence[Checked], caller: Caller, *, rejected: int = 0) -> None:
+        """Before any is published: a request is accepted whole or not at all. Those that are refused cost as much."""
         _check(caller, self._event_rate)
-        self._event_rate.charge(caller.key_id, sum(len(each.events) for each in batches), now=time.monotonic())
+        events = rejected + sum(len(each.events) + len(each.rejected) for each in batches)
+        self._event_rate.charge(caller.key_id, events, now=time.monotonic())
 
     async def receive(
         self,
@@ -120,8 +120,10 @@ class Ingest:
         limits: Limits | None = None,
     ) -> bytes:
         """The request's body, inflated, and not too dense. Raises RefusedError, OverloadedError, ClientGoneError."""
-        body = await receive(request, limits=limits or self._limits, ticket=ticket, accepts=accepts)
-        self._byte_rate.charge(caller.key_id, ticket.received, now=time.monotonic())
+        try:
+            body = await receive(request, limits=limits or self._limits, ticket=ticket, accepts=accepts)
+        finally:  # what is refused has been sent all the same
+            self._byte_rate.charge(caller.key_id, ticket.received, now=time.monotonic())
         self._projects.received(caller.project, len(body))
         ticket.enter()
         examine(body)
@@ -148,10 +150,13 @@ class Ingest:
             raise UnprocessableError(field="events", code="nothing_accepted", rejected=_members(outcome.rejected))
         return outcome
 
-    async def publish_each(self, batches: Sequence[Checked], *, caller: Caller, deadline: float) -> list[Outcome]:
-        """As `publish`, but what is not accepted is in the outcomes alone. Raises LogUnavailableError at the deadline."""
+    async def publish_each(self, batches: Sequence[Checked], *, rejected: int, caller: Caller, deadline: float) -> list[Outcome]:
+        """As `publish`, but what is not accepted is in the outcomes alone. Raises LogUnavailableError at the deadline.
+
+        `rejected` is how many spans never became events.
+        """
         timeout_s = max(0.0, deadline - time.monotonic())
-        self._charge_events(batches, caller)
+        self._charge_events(batches, caller, rejected=rejected)
         outcomes = await self._publisher.publish_each(batches, project=caller.project, timeout_s=timeout_s)
         self._projects.accepted(caller.project, sum(each.accepted for each in outcomes))
         for batch, outcome in zip(batches, outcomes, strict=True):

@@ -70,14 +70,16 @@ class GatewaySettings(BaseSettings):
     """As received at `/v1/traces`. As much as inflated: exporters compress only when told to, and never split what is refused."""
     inflated_max_bytes: Annotated[int, Field(gt=0)] = RECORD_MAX_BYTES
     """After decompression: 5,000 events of 1.6 KiB."""
-    inflate_max_ratio: Annotated[int, Field(gt=1)] = 100
-    """Events compress 10 to 30 times; gzip can reach 1,032, zstd 16,000, and only a bomb comes near."""
+    inflate_max_ratio: Annotated[int, Field(gt=1)] = 1_000
+    """Events compress 10 to 30 times, spans that repeat a conversation 130 and more with zstd. gzip can reach 1,032, zstd 16,000;
+    what a body may inflate to is bounded anyway, so this refuses bombs before they are inflated."""
     events_max: Annotated[int, Field(ge=1, le=BATCH_MAX_EVENTS)] = BATCH_MAX_EVENTS
     """Events in one request. The contract's own limit, since the SDK knows that one."""
     otlp_spans_max: Annotated[int, Field(ge=1, le=20_000)] = 10_000
     """Spans in one request. OpenTelemetry's SDKs send 512 by default, its Collector 8,192; neither splits what is refused."""
     rate_events_per_s: Annotated[float, Field(ge=0)] = 0.0
-    """Of one key, in each process. 0: no limit, since what is too much depends on what Kafka and workers behind can take."""
+    """Of one key, in each process, those included that are refused. 0: no limit, since what is too much depends on what Kafka and
+    workers behind can take."""
     rate_bytes_per_s: Annotated[float, Field(ge=0)] = 0.0
     """Of one key, as received, in each process. 0: no limit, as above."""
     rate_burst_s: Annotated[float, Field(gt=0, le=3_600)] = 10.0

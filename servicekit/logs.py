@@ -1,9 +1,9 @@
 """Structured logs that cannot carry content: one JSON object a line, made only from what is known to be safe.
 
-Our own lines are an event name and fields of numbers, booleans and names. Lines of libraries keep their logger, level,
-position in the source and, where there is one, the unfilled template of their message: its arguments may hold values of
-users, and so may a message that came filled. Exceptions are class names and code positions, never messages: asyncpg, for
-one, puts row values into them.
+Our own lines are an event name and fields out of a closed list, which are numbers, booleans and names. Lines of libraries keep
+their logger, level, position in the source and, where there is one, the unfilled template of their message: its arguments may
+hold values of users, and so may a message that came filled. Exceptions are class names and code positions, never messages:
+asyncpg, for one, puts row values into them.
 """
 
 import json
@@ -15,6 +15,15 @@ from typing import Final
 from agenttracer.wire import form
 
 _FIELDS: Final = "agenttracer_fields"
+NAMES: Final = frozenset(
+    {
+        *("code", "error_class", "reason", "sqlstate", "where"),
+        *("topic", "topic_id", "partition", "partitions", "offset", "frontier", "found", "start", "end", "epoch", "owner"),
+        *("records", "lag_records", "dead", "of", "connections", "keys", "number", "port"),
+        *("fenced_s", "grace_s", "margin_s", "retention_s", "retry_in_s"),
+    }
+)
+"""Every field that a line of ours may have. A test holds the calls against it, in both directions."""
 
 
 class Log:
@@ -68,8 +77,10 @@ class ContentFreeFormatter(logging.Formatter):
             "logger": record.name,
             "event": _event(record),
         }
-        for name, value in getattr(record, _FIELDS, {}).items():
-            line[name] = _safe(value)
+        fields = getattr(record, _FIELDS, {})
+        line |= {name: _safe(value) for name, value in fields.items() if name in NAMES}
+        if not fields.keys() <= NAMES:
+            line["fields_left_out"] = len(fields.keys() - NAMES)
         if record.exc_info and record.exc_info[1] is not None:
             line["error_class"] = error_class(record.exc_info[1])
             line["positions"] = _positions(record.exc_info[1])

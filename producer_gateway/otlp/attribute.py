@@ -48,6 +48,19 @@ def read(raw: bytes, found: dict[str, object], decoded: Decoded) -> Place | None
     return _read_any(raw, found, decoded) if value is None else _fit(row, value, raw, decoded)
 
 
+def leave_out(raw: bytes, decoded: Decoded) -> None:
+    """Count an attribute of what none is read of, by its name alone. Raises DecodeError."""
+    if raw[:1] != b"\x0a" or len(raw) < 2 or raw[1] >= _VARINT_MORE:  # noqa: PLR2004 - tag and length
+        decoded.leave_out(_KeyValue.FromString(raw).key)
+        return
+    tagged = raw[: 2 + raw[1]]
+    name_class = unplaced.get(tagged)
+    if name_class is None:
+        decoded.leave_out(tagged[2:].decode(errors="replace"))
+    else:
+        decoded.left_out[name_class] += 1
+
+
 def _leave_out(key: bytes, tagged: bytes, found: dict[str, object], decoded: Decoded) -> None:
     name = key.decode(errors="replace")
     name_class = decoded.leave_out_of_span(name, found)

@@ -1,10 +1,11 @@
 """OTLP JSON bytes to spans. Members that stand in none of these structs are skipped by the parser and never become objects.
 
 OTLP's JSON is protobuf's with three changes: ids are hex, enums are numbers, unknown members are ignored. 64-bit integers
-come as strings or numbers.
+come as strings or numbers, and so may 32-bit ones; null is as good as nothing.
 """
 
 from binascii import Error, unhexlify
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -32,39 +33,49 @@ class _Array(_Camel):
 
 class _Value(_Item):
     bool_value: bool | None = None
-    int_value: int | str | None = None
+    int_value: int | float | str | None = None
     double_value: float | str | None = None
     array_value: _Array | None = None
 
 
 class _Attribute(_Camel):
-    key: str = ""
+    key: str | None = None
     value: _Value | None = None
 
 
 class _Event(_Camel):
-    name: str = ""
+    name: str | None = None
+    attributes: list[_Attribute] | None = None
+
+
+class _Link(_Camel):
     attributes: list[_Attribute] | None = None
 
 
 class _Status(_Camel):
-    code: int | str = 0
+    code: int | str | None = None
 
 
 class _JsonSpan(_Camel):
-    trace_id: str = ""
-    span_id: str = ""
+    trace_id: str | None = None
+    span_id: str | None = None
     parent_span_id: str | None = None
-    flags: int | None = None
-    name: str = ""
-    start_time_unix_nano: int | str = 0
-    end_time_unix_nano: int | str = 0
+    flags: int | str | None = None
+    name: str | None = None
+    start_time_unix_nano: int | str | None = None
+    end_time_unix_nano: int | str | None = None
     status: _Status | None = None
     attributes: list[_Attribute] | None = None
     events: list[_Event] | None = None
+    links: list[_Link] | None = None
 
 
 class _Scope(_Camel):
+    attributes: list[_Attribute] | None = None
+
+
+class _ScopeSpans(_Camel):
+    scope: _Scope | None = None
     spans: list[_JsonSpan] | None = None
 
 
@@ -74,7 +85,7 @@ class _Resource(_Camel):
 
 class _ResourceSpans(_Camel):
     resource: _Resource | None = None
-    scope_spans: list[_Scope] | None = None
+    scope_spans: list[_ScopeSpans] | None = None
 
 
 class JsonRequest(_Camel):
@@ -95,9 +106,11 @@ def decode(body: bytes, *, spans_max: int) -> Decoded:
     decoded = Decoded(spans_max)
     for resource_spans in request.resource_spans or ():
         part = decoded.part(_resource(resource_spans.resource, decoded))
-        for scope in resource_spans.scope_spans or ():
-            decoded.announce_spans(len(scope.spans or ()))
-            part.spans.extend([_span(span, decoded) for span in scope.spans or ()])
+        for scope_spans in resource_spans.scope_spans or ():
+            decoded.announce_spans(len(scope_spans.spans or ()))
+            if scope_spans.scope is not None:
+                _leave_out(scope_spans.scope.attributes or (), decoded)
+            part.spans.extend([_span(span, decoded) for span in scope_spans.spans or ()])
     return decoded
 
 
@@ -108,20 +121,23 @@ def _span(span: _JsonSpan, decoded: Decoded) -> Span:
     attributes = span.attributes or ()
     decoded.announce_attributes(len(attributes))
     for attribute in attributes:
-        if attribute.key in ROWS:
-            said[attribute.key] = _value(attribute.value)
+        key = attribute.key or ""
+        if key in ROWS:
+            said[key] = _value(attribute.value)
         else:
-            decoded.leave_out_of_span(attribute.key, found)
+            decoded.leave_out_of_span(key, found)
+    exception_type = _exception_type(span.events or (), decoded, failed=failed)
+    _leave_out_of_links(span.links or (), decoded)
     return Span(
-        _id(span.trace_id),
-        _id(span.span_id),
+        _id(span.trace_id or ""),
+        _id(span.span_id or ""),
         _id(span.parent_span_id or ""),
-        span.flags or 0,
-        span.name,
+        _integer(span.flags) or 0,
+        span.name or "",
         _integer(span.start_time_unix_nano) or 0,
         _integer(span.end_time_unix_nano) or 0,
         failed,
-        _exception_type(span.events or [], decoded) if failed else None,
+        exception_type,
         said | found,
     )
 
@@ -131,10 +147,11 @@ def _resource(resource: _Resource | None, decoded: Decoded) -> Said:
     decoded.announce_attributes(len(attributes))
     said: dict[str, object] = {}
     for each in attributes:
-        if each.key in RESOURCE_ROWS:
-            said[each.key] = _value(each.value)
+        key = each.key or ""
+        if key in RESOURCE_ROWS:
+            said[key] = _value(each.value)
         else:
-            decoded.leave_out(each.key)
+            decoded.leave_out(key)
     return said
 
 
@@ -151,9 +168,11 @@ def _value(value: _Value | None) -> object:
     return value.double_value if isinstance(value.double_value, float) else None
 
 
-def _integer(value: int | str) -> int | None:
-    if isinstance(value, int):
+def _integer(value: float | str | None) -> int | None:
+    if value is None or isinstance(value, int):
         return value
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
     digits = value.removeprefix("-")
     return int(value) if len(digits) <= _DIGITS_MAX and digits.isascii() and digits.isdigit() else None
 
@@ -166,20 +185,38 @@ def _id(digits: str) -> bytes:
         return b"?"
 
 
-def _exception_type(events: list[_Event], decoded: Decoded) -> str | None:
-    """Of the last exception: earlier ones were handled."""
+def _exception_type(events: Sequence[_Event], decoded: Decoded, *, failed: bool) -> str | None:
+    """Of the last exception of a span that failed: earlier ones were handled. Of all other events nothing is read."""
+    decoded.announce_attributes(min(len(events), _EVENTS_MAX))
+    found: str | None = None
     for event in reversed(events[-_EVENTS_MAX:]):
-        if event.name == EXCEPTION:
-            return _type_of(event.attributes or [], decoded)
-    return None
+        attributes = event.attributes or ()
+        if failed and event.name == EXCEPTION:
+            failed = False
+            found = _type_of(attributes, decoded)
+        else:
+            _leave_out(attributes, decoded)
+    return found
 
 
-def _type_of(attributes: list[_Attribute], decoded: Decoded) -> str | None:
+def _type_of(attributes: Sequence[_Attribute], decoded: Decoded) -> str | None:
     decoded.announce_attributes(len(attributes))
     found: str | None = None
     for each in attributes:
         if each.key != EXCEPTION_TYPE:
-            decoded.leave_out(each.key)
+            decoded.leave_out(each.key or "")
         elif found is None:
             found = (each.value and each.value.string_value) or ""
     return found
+
+
+def _leave_out_of_links(links: Sequence[_Link], decoded: Decoded) -> None:
+    decoded.announce_attributes(min(len(links), _EVENTS_MAX))
+    for link in links[-_EVENTS_MAX:]:
+        _leave_out(link.attributes or (), decoded)
+
+
+def _leave_out(attributes: Sequence[_Attribute], decoded: Decoded) -> None:
+    decoded.announce_attributes(len(attributes))
+    for each in attributes:
+        decoded.leave_out(each.key or "")

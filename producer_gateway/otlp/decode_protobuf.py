@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from producer_gateway.otlp import attribute, messages
-from producer_gateway.otlp.density import RESOURCE, SPAN, examine_piece
+from producer_gateway.otlp.density import RESOURCE, SCOPE, SPAN, examine_piece
 from producer_gateway.otlp.errors import NotProtobufError
 from producer_gateway.otlp.kind import OPERATIONS
 from producer_gateway.otlp.span import EXCEPTION, EXCEPTION_TYPE, Decoded, Placed, Said, Span
@@ -13,12 +13,12 @@ from producer_gateway.otlp.table import DOCUMENTS, RESOURCE_ROWS, ROWS
 
 # Imported by name: protobuf makes its classes at run time, and stubs for them would be one more dependency.
 _KeyValue: Final[Any] = import_module("opentelemetry.proto.common.v1.common_pb2").KeyValue
-_Event: Final[Any] = import_module("opentelemetry.proto.trace.v1.trace_pb2").Span.Event
 _Status: Final[Any] = import_module("opentelemetry.proto.trace.v1.trace_pb2").Status
 _DecodeError: Final[Any] = import_module("google.protobuf.message").DecodeError
 _STATUS_ERROR: Final = 2
 _EVENTS_MAX: Final = 128
-"""Span events that are looked at, from the last one: OpenTelemetry's default limit is 128 as well."""
+"""Span events, and links, that are looked at, from the last one: OpenTelemetry's default limits are 128 as well."""
+_EXCEPTION: Final = EXCEPTION.encode()
 
 
 def decode(body: bytes, *, spans_max: int) -> Decoded:
@@ -34,6 +34,7 @@ def _decode(request: Any, decoded: Decoded) -> Decoded:  # noqa: ANN401 - protob
         part = decoded.part(_resource(resource_spans.resource, decoded))
         for scope_spans in resource_spans.scope_spans:
             decoded.announce_spans(len(scope_spans.spans))  # before they are copied
+            _leave_out_of_scope(scope_spans.scope, decoded)
             part.spans.extend([_span(raw, decoded) for raw in scope_spans.spans[:]])
     return decoded
 
@@ -46,6 +47,9 @@ def _span(raw: bytes, decoded: Decoded) -> Span:
     placed = _placed(attributes[:], decoded)  # at once: one by one they cost twice as much
     status = span.status
     failed = bool(status) and _Status.FromString(status).code == _STATUS_ERROR
+    exception_type = _exception_type(span.events, decoded, failed=failed) if span.events else None
+    if span.links:
+        _leave_out_of_links(span.links, decoded)
     return Span(
         span.trace_id,
         span.span_id,
@@ -55,7 +59,7 @@ def _span(raw: bytes, decoded: Decoded) -> Span:
         span.start_time_unix_nano,
         span.end_time_unix_nano,
         failed,
-        _exception_type(span.events, decoded) if failed else None,
+        exception_type,
         None,
         placed,
     )
@@ -93,6 +97,7 @@ def _placed(attributes: Sequence[bytes], decoded: Decoded) -> Placed:
 
 
 _read_span: Final = messages.Span.FromString
+_read_event: Final = messages.Event.FromString
 _remembered: Final = attribute.remembered.get
 _unplaced: Final = attribute.unplaced.get
 
@@ -111,21 +116,44 @@ def _resource(resource: bytes, decoded: Decoded) -> Said:
     return said
 
 
-def _exception_type(events: Any, decoded: Decoded) -> str | None:  # noqa: ANN401 - as above
-    """Of the last exception: earlier ones were handled."""
+def _exception_type(events: Any, decoded: Decoded, *, failed: bool) -> str | None:  # noqa: ANN401 - as above
+    """Of the last exception of a span that failed: earlier ones were handled. Of all other events nothing is read."""
+    decoded.announce_attributes(min(len(events), _EVENTS_MAX))
+    found: str | None = None
     for raw in reversed(events[-_EVENTS_MAX:]):
-        event = _Event.FromString(raw)
-        if event.name == EXCEPTION:
-            return _type_of(event.attributes, decoded)
-    return None
+        event = _read_event(raw)
+        if failed and event.name == _EXCEPTION:
+            failed = False
+            found = _type_of(event.attributes, decoded)
+        else:
+            _leave_out(event.attributes, decoded)
+    return found
 
 
-def _type_of(attributes: Any, decoded: Decoded) -> str | None:  # noqa: ANN401 - as above
+def _type_of(attributes: Sequence[bytes], decoded: Decoded) -> str | None:
     decoded.announce_attributes(len(attributes))
     found: str | None = None
-    for pair in attributes:
+    for raw in attributes:
+        pair = _KeyValue.FromString(raw)
         if pair.key != EXCEPTION_TYPE:
             decoded.leave_out(pair.key)
         elif found is None:
             found = pair.value.string_value
     return found
+
+
+def _leave_out_of_scope(scope: bytes, decoded: Decoded) -> None:
+    examine_piece(scope, SCOPE)
+    _leave_out(messages.Scope.FromString(scope).attributes, decoded)
+
+
+def _leave_out_of_links(links: Any, decoded: Decoded) -> None:  # noqa: ANN401 - as above
+    decoded.announce_attributes(min(len(links), _EVENTS_MAX))
+    for raw in links[-_EVENTS_MAX:]:
+        _leave_out(messages.Link.FromString(raw).attributes, decoded)
+
+
+def _leave_out(attributes: Sequence[bytes], decoded: Decoded) -> None:
+    decoded.announce_attributes(len(attributes))
+    for raw in attributes:
+        attribute.leave_out(raw, decoded)

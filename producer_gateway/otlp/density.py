@@ -1,8 +1,9 @@
-"""How many messages an OTLP body holds, counted on the wire before the parser makes objects of them. Nothing is read but lengths.
+"""How many fields an OTLP body holds, counted on the wire before the parser makes objects of them. Nothing is read but lengths.
 
 Two bytes are enough for an empty resource, which takes 50 as an object, or an empty attribute, which takes as much. A body is
 read in pieces (`messages`): what holds the spans first, then one span after another. So each is counted by itself, and only where
-it is so large that it matters: a span hardly ever is, and usual traffic pays nothing.
+it is so large that it matters: a span hardly ever is, and usual traffic pays nothing. Fields of any kind count, unknown ones too:
+each is a step of the count itself, and a hostile body can have a million.
 """
 
 from typing import Any, Final
@@ -11,17 +12,17 @@ from producer_gateway.density import HARMLESS_BYTES, refuse_dense
 from producer_gateway.errors import BodyTooLargeError
 from producer_gateway.otlp.errors import NotProtobufError
 
-_MESSAGES_MAX: Final = 400_000
-"""In one span; at 60 bytes each they cost 24 MiB."""
-_ENVELOPES_MAX: Final = 40_000
-"""Resources, scopes and spans: twice as many as the settings can allow spans, so that who refuses says it more exactly."""
+_PIECE_MAX: Final = 200_000
+"""In one span. At 60 bytes and a microsecond each they cost 12 MiB and 0.2 s."""
+_ENVELOPES_MAX: Final = 150_000
+"""Of resources, scopes and spans: seven for each of as many spans as the settings can allow, each in a resource and a scope of
+its own, so that who refuses says it more exactly. Takes 50 ms."""
 _JSON_VALUES_MAX: Final = 800_000
 """An attribute is four of them. An empty span takes 112 bytes and two of them: 45 MiB."""
 
-# --- messages of opentelemetry-proto by the tags of their fields that hold messages, or strings any number of times
+# --- messages of opentelemetry-proto that are looked into, by the tags of their fields
 
 _Fields = dict[int, Any]
-_LEAF: Final[_Fields] = {}
 
 
 def _tag(number: int) -> int:
@@ -33,13 +34,13 @@ _KEY_VALUE: Final[_Fields] = {_tag(2): _ANY_VALUE}
 _LIST: Final[_Fields] = {_tag(1): _ANY_VALUE}
 _KEY_VALUES: Final[_Fields] = {_tag(1): _KEY_VALUE}
 _ANY_VALUE.update({_tag(5): _LIST, _tag(6): _KEY_VALUES})
-_ENTITY: Final[_Fields] = {_tag(3): _LEAF, _tag(4): _LEAF}
-RESOURCE: Final[_Fields] = {_tag(1): _KEY_VALUE, _tag(3): _ENTITY}
+RESOURCE: Final[_Fields] = {_tag(1): _KEY_VALUE, _tag(3): {}}
 _EVENT: Final[_Fields] = {_tag(3): _KEY_VALUE}
 _LINK: Final[_Fields] = {_tag(4): _KEY_VALUE}
-SPAN: Final[_Fields] = {_tag(9): _KEY_VALUE, _tag(11): _EVENT, _tag(13): _LINK, _tag(15): _LEAF}
-"""All the way down, as `RESOURCE` is."""
-ENVELOPES: Final[_Fields] = {_tag(1): {_tag(1): _LEAF, _tag(2): {_tag(1): _LEAF, _tag(2): _LEAF}}}
+SCOPE: Final[_Fields] = {_tag(3): _KEY_VALUE}
+SPAN: Final[_Fields] = {_tag(9): _KEY_VALUE, _tag(11): _EVENT, _tag(13): _LINK}
+"""All the way down, as those above are."""
+ENVELOPES: Final[_Fields] = {_tag(1): {_tag(2): {}}}
 """Of a request, down to its spans."""
 
 
@@ -50,8 +51,8 @@ def examine_protobuf(body: bytes) -> None:
 
 
 def examine_piece(piece: bytes, fields: _Fields) -> None:
-    """Of one `SPAN` or `RESOURCE`. Raises BodyTooLargeError, NotProtobufError."""
-    if len(piece) > HARMLESS_BYTES and count(piece, fields, most=_MESSAGES_MAX) > _MESSAGES_MAX:
+    """Of one `SPAN`, `RESOURCE` or `SCOPE`. Raises BodyTooLargeError, NotProtobufError."""
+    if len(piece) > HARMLESS_BYTES and count(piece, fields, most=_PIECE_MAX) > _PIECE_MAX:
         raise BodyTooLargeError(code="too_many_attributes")
 
 
@@ -62,7 +63,7 @@ def examine_json(body: bytes) -> None:
 
 
 def count(body: bytes, fields: _Fields, *, most: int) -> int:
-    """Messages inside of one, counted no further than one more than `most`. Raises NotProtobufError."""
+    """Fields of a message and of those in it, counted no further than one more than `most`. Raises NotProtobufError."""
     counted = 0
     inside = [(0, len(body), fields)]
     try:
@@ -77,11 +78,12 @@ def count(body: bytes, fields: _Fields, *, most: int) -> int:
 def _step_over(  # noqa: PLR0917 - the inner loop: keywords cost
     body: bytes, at: int, end: int, known: _Fields, inside: list[tuple[int, int, _Fields]], most: int
 ) -> int:
-    """Messages right inside of one from `at` to `end`; those that hold others are noted in `inside`."""
+    """Fields right inside of a message from `at` to `end`; those that `known` looks into are noted in `inside`."""
     counted = 0
     while at < end and counted <= most:
         tag = body[at]
         at += 1
+        counted += 1
         if tag > 0x7F:  # noqa: PLR2004 - a further byte follows
             tag, at = _varint(body, at - 1)
         kind = tag & 7
@@ -91,10 +93,8 @@ def _step_over(  # noqa: PLR0917 - the inner loop: keywords cost
             if size > 0x7F:  # noqa: PLR2004 - as above
                 size, at = _varint(body, at - 1)
             fields = known.get(tag)
-            if fields is not None:
-                counted += 1
-                if size and fields:
-                    inside.append((at, at + size, fields))
+            if size and fields is not None:
+                inside.append((at, at + size, fields))
             at += size
         else:
             at = _skip(body, at, kind)

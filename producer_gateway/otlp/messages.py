@@ -1,4 +1,4 @@
-"""OTLP's protobuf messages in pieces: a request down to its spans, a resource and a span down to their attributes.
+"""OTLP's protobuf messages in pieces: a request down to its spans, everything else down to its attributes.
 
 On the wire a message is its bytes with a length, so a message may be declared as bytes: the parser then steps over it, and
 whoever needs it reads it. So no object is made of an attribute and its value, which was half of the cost of a span, and what is
@@ -21,6 +21,7 @@ FIELDS: Final[dict[str, tuple[tuple[str, int, str, bool], ...]]] = {
     "ResourceSpans": (("resource", 1, "bytes", False), ("scope_spans", 2, "ScopeSpans", True)),
     "ScopeSpans": (("scope", 1, "bytes", False), ("spans", 2, "bytes", True)),
     "Resource": (("attributes", 1, "bytes", True),),
+    "Scope": (("attributes", 3, "bytes", True),),
     "Span": (
         ("trace_id", 1, "bytes", False),
         ("span_id", 2, "bytes", False),
@@ -35,6 +36,8 @@ FIELDS: Final[dict[str, tuple[tuple[str, int, str, bool], ...]]] = {
         ("status", 15, "bytes", False),
         ("flags", 16, "fixed32", False),
     ),
+    "Event": (("name", 2, "bytes", False), ("attributes", 3, "bytes", True)),
+    "Link": (("attributes", 4, "bytes", True),),
 }
 
 
@@ -63,4 +66,7 @@ def _class_of(name: str) -> Any:  # noqa: ANN401 - as above
 
 Request: Final[Any] = _class_of("Request")
 Resource: Final[Any] = _class_of("Resource")
+Scope: Final[Any] = _class_of("Scope")
 Span: Final[Any] = _class_of("Span")
+Event: Final[Any] = _class_of("Event")
+Link: Final[Any] = _class_of("Link")

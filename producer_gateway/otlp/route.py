@@ -61,9 +61,9 @@ def otlp_router(ingest: Ingest) -> APIRouter:
         deadline = ingest.deadline()
         media_type, encoding = _encoding(request)
         caller = ingest.authenticate(request)
-        if media_type != encoding:
-            raise WrongContentTypeError
         with ingest.admit(caller) as ticket:
+            if media_type != encoding:
+                raise WrongContentTypeError
             body = await ingest.receive(
                 request, ticket, caller, accepts=encoding, examine=_EXAMINERS[encoding], limits=ingest.otlp_limits
             )
@@ -72,7 +72,7 @@ def otlp_router(ingest: Ingest) -> APIRouter:
             traces = to_events(decoded)
             del body, decoded  # as events they are large enough while the log is waited for
             capped = [ingest.cap_names(each, caller) for each in traces.checked]
-            outcomes = await ingest.publish_each(capped, caller=caller, deadline=deadline)
+            outcomes = await ingest.publish_each(capped, rejected=len(traces.rejected), caller=caller, deadline=deadline)
         ingest.count_spans(traces.rejected, caller=caller, dropped=traces.dropped, left_out=traces.left_out)
         rejected = {each.index: each for each in (*traces.rejected, *(each for outcome in outcomes for each in outcome.rejected))}
         reasons = Counter(f"{each.field or 'span'} {each.code}" for each in rejected.values())

@@ -30,6 +30,8 @@ EXPECTED: Final = {
 }
 MEMORY_BESIDES_MAX: Final = 64 * 1024 * 1024
 """What a process may take beyond what bodies in flight may."""
+_IN_FLIGHT_BYTES: Final = 48 * 1024 * 1024
+"""Room for one body as large as allowed, since there is one at a time."""
 _EVERY: Final = 1_000
 
 
@@ -48,7 +50,7 @@ class BrokenPromiseError(AssertionError):
 
 async def fuzz(count: int, *, seed: int, first: int = 0, progress: Callable[[int, Result], None] = lambda *_: None) -> Result:
     """Post `count` bodies from index `first`. Raises BrokenPromiseError at the first that breaks a promise."""
-    settings, log, result = GatewaySettings(), MemoryRecordLog(), Result()
+    settings, log, result = GatewaySettings(in_flight_max_bytes=_IN_FLIGHT_BYTES), MemoryRecordLog(), Result()
     app, key = await open_gateway(settings, log)
     allowed = settings.in_flight_max_bytes + MEMORY_BESIDES_MAX
     before = 0

@@ -47,6 +47,10 @@ PROTOBUF: Final[dict[str, Callable[[int], bytes]]] = {
     "items of a list": lambda size: _value(field(5, field(1, b"") * (size // 2))),
     "pairs of a map": lambda size: _value(field(6, field(1, b"") * (size // 2))),
     "attributes of a resource": lambda size: field(1, field(1, field(1, b"") * (size // 2))),
+    "unknown fields": lambda size: b"\x78\x01" * (size // 2),
+    "unknown groups": lambda size: b"\x7b\x7c" * (size // 2),
+    "unknown fields of a span": lambda size: _span(b"\x98\x06\x01" * (size // 3)),
+    "unknown groups of a span": lambda size: _span(b"\x9b\x06\x9c\x06" * (size // 4)),
     "keys of an entity": lambda size: field(1, field(1, field(3, field(3, b"") * (size // 2)))),
 }
 OTLP_JSON: Final[dict[str, Callable[[int], bytes]]] = {

@@ -146,6 +146,16 @@ async def test_no_http(log: MemoryRecordLog, metrics: Metrics) -> None:
         assert gateway.sample("requests_refused_total", code="malformed_request") == 1
 
 
+async def test_grpc(log: MemoryRecordLog, metrics: Metrics) -> None:
+    """Who sends gRPC is told what is spoken here; the count shows it to ops, since gRPC's clients do not read the answer."""
+    async with served(log, metrics) as gateway:
+        client = await gateway.connect()
+        await client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        status, _, body = await client.answer()
+        assert (status, code(body), b"http/protobuf" in body) == (400, "http2", True)
+        assert gateway.sample("requests_refused_total", code="http2") == 1
+
+
 async def test_requests_ahead(log: MemoryRecordLog, metrics: Metrics) -> None:
     """A few requests may be sent ahead; thousands in one packet end the connection instead of filling memory."""
     async with served(log, metrics) as gateway:

@@ -135,7 +135,7 @@ async def test_slow_body(gateway: Gateway) -> None:
 
 
 async def test_requests_in_flight(gateway: Gateway, log: MemoryRecordLog, metrics: Metrics) -> None:
-    """One request more than allowed is shed with 503 and Retry-After; afterwards there is room again."""
+    """One request more than allowed is shed with 503 and Retry-After, and readiness says so; afterwards there is room again."""
     log.stalled = True
     async with gateway(in_flight_max_requests=1, request_deadline_s=0.5, receive_timeout_s=0.1) as client:
         first = asyncio.create_task(client.post("/v1/events", content=make.body(make.started())))
@@ -145,8 +145,10 @@ async def test_requests_in_flight(gateway: Gateway, log: MemoryRecordLog, metric
         second = await client.post("/v1/events", content=make.body(make.started()))
         assert (second.status_code, second.json()["error"]["code"]) == (503, "overloaded")
         assert int(second.headers["retry-after"]) >= 1
+        assert (await client.get("/ready")).json() == {"status": "not_ready", "reason": "overloaded"}
         assert (await first).status_code == 503
         log.stalled = False
+        assert (await client.get("/ready")).status_code == 200
         assert (await client.post("/v1/events", content=make.body(make.started()))).status_code == 202
     assert metrics.registry.get_sample_value("agenttracer_gateway_in_flight_requests") == 0
 

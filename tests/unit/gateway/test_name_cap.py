@@ -72,6 +72,15 @@ def test_many_projects() -> None:
     assert len(cap._projects) <= 512
 
 
+def test_a_busy_project_is_remembered() -> None:
+    """Forgotten is who was silent longest, so that nobody's cap begins anew while it sends."""
+    cap = NameCap(names_max=1)
+    cap.apply(checked("x"), project="busy", day=1)
+    for number in range(2_000):
+        cap.apply(checked("x"), project=f"p{number}", day=1)
+        assert steps(cap.apply(checked("y"), project="busy", day=1)) == ["__other__"]
+
+
 def test_dataclasses() -> None:
     """Events in the contract's own classes are renamed alike."""
     event = StepFinished(

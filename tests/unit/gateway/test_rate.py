@@ -1,5 +1,7 @@
 """How much a key may send, who has to wait when room is short, and what is told of each project."""
 
+import gzip
+
 import pytest
 
 from producer_gateway.admission import Admission
@@ -11,6 +13,7 @@ from servicekit.testing import MemoryKeys
 from tests.unit.gateway import batches as make
 from tests.unit.gateway.batches import Gateway, Records
 from tests.unit.gateway.otlp import spans
+from tests.unit.gateway.otlp.spans import Json
 
 
 def test_off() -> None:
@@ -61,6 +64,26 @@ async def test_route(gateway: Gateway, records: Records, limit: str) -> None:
         traces = await client.post("/v1/traces", content=b"{}")
         assert (traces.status_code, traces.json()["code"]) == (429, 8)
     assert len(records()) == taken
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("limit", "route", "body", "headers"),
+    [
+        ("rate_bytes_per_s", "/v1/events", gzip.compress(b" " * 50_000_000), {"content-encoding": "gzip"}),
+        ("rate_bytes_per_s", "/v1/events", b"\x1f\x8b" + b"x" * 9_000, {"content-encoding": "gzip"}),
+        ("rate_bytes_per_s", "/v1/traces", b"[" * 9_000, {}),
+        ("rate_events_per_s", "/v1/events", make.body(*[make.started(run_id="none")] * 5_000), {}),
+        ("rate_events_per_s", "/v1/traces", spans.as_json(*[spans.span(spanId="zz")] * 5_000), {}),
+    ],
+    ids=["bomb", "no gzip", "no JSON", "events", "spans"],
+)
+async def test_what_is_refused_costs_as_much(gateway: Gateway, limit: str, route: str, body: bytes, headers: Json) -> None:
+    """A key that sends nothing but rubbish has to wait as others do."""
+    async with gateway(**{limit: 1_000}, rate_burst_s=2) as client:
+        first = await client.post(route, content=body, headers=headers)
+        assert first.status_code not in {202, 429}
+        assert (await client.post(route, content=body, headers=headers)).status_code == 429
 
 
 @pytest.mark.anyio

@@ -1,5 +1,9 @@
 """Bodies in zstd, friendly and hostile, on every route."""
 
+import gzip
+import random
+from collections.abc import Callable
+
 import httpx
 import pytest
 from backports import zstd
@@ -8,6 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from producer_gateway.errors import BadCompressionError
 from producer_gateway.inflate import Encoding, inflate
 from tests.unit.gateway import batches as make
+from tests.unit.gateway.otlp import spans
 
 pytestmark = pytest.mark.anyio
 ZSTD = {"content-encoding": "zstd"}
@@ -58,6 +63,21 @@ async def test_bomb(client: httpx.AsyncClient) -> None:
     """A frame that inflates beyond its ratio or the limit is refused with 413."""
     answer = await client.post("/v1/events", content=zstd.compress(b" " * 50_000_000), headers=ZSTD)
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "inflated_too_large")
+
+
+@pytest.mark.parametrize("compress", [zstd.compress, gzip.compress])
+async def test_a_conversation_in_every_span(client: httpx.AsyncClient, compress: Callable[[bytes], bytes]) -> None:
+    """What chat spans repeat compresses a hundred and more times, and is no bomb."""
+    words = random.Random(1).choices([f"word{number}" for number in range(3_000)], k=8_000)
+    history = [" ".join(words[: 80 * turn]) for turn in range(1, 101)]
+    chats = [
+        spans.span(f"{turn:016x}", spans.ROOT, said={"gen_ai.operation.name": "chat", "gen_ai.input.messages": said})
+        for turn, said in enumerate(history, 1)
+    ]
+    body = spans.protobuf(spans.request(*chats))
+    headers = {**spans.PROTOBUF, "content-encoding": "zstd" if compress is zstd.compress else "gzip"}
+    assert len(body) > 2_000_000
+    assert (await client.post("/v1/traces", content=compress(body), headers=headers)).status_code == 200
 
 
 async def test_two_layers(client: httpx.AsyncClient) -> None:

@@ -33,13 +33,14 @@ def test_an_exception_is_its_class_and_positions() -> None:
 
 
 def test_our_fields_are_numbers_and_names() -> None:
-    """A field that is neither says so instead of its value."""
+    """A field that is neither says so instead of its value, and one that is not in the list is not written, whatever it is."""
     seen: list[logging.LogRecord] = []
     handler = logging.Handler()
     handler.emit = seen.append  # type: ignore[method-assign]  # a list instead of a stream
     logger = logging.getLogger("agenttracer.test")
     logger.addHandler(handler)
-    Log("test").error("it_happened", count=3, name="a-name", text=CANARY)
+    Log("test").error("it_happened", records=3, topic="a-name", reason=CANARY, prompt="Ada", birthday=18151210)
     logger.removeHandler(handler)
     line = json.loads(ContentFreeFormatter().format(seen[0]))
-    assert (line["event"], line["count"], line["name"], line["text"]) == ("it_happened", 3, "a-name", "(not a name)")
+    assert (line["event"], line["records"], line["topic"], line["reason"]) == ("it_happened", 3, "a-name", "(not a name)")
+    assert (line.keys() & {"prompt", "birthday"}, line["fields_left_out"]) == (set(), 2)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, InstrumentationScope, KeyValue
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
@@ -30,7 +30,10 @@ def test_fields_are_opentelemetrys() -> None:
     todo: list[tuple[str, Any]] = [
         ("Request", ExportTraceServiceRequest.DESCRIPTOR),
         ("Resource", Resource.DESCRIPTOR),
+        ("Scope", InstrumentationScope.DESCRIPTOR),
         ("Span", Span.DESCRIPTOR),
+        ("Event", Span.Event.DESCRIPTOR),
+        ("Link", Span.Link.DESCRIPTOR),
     ]
     seen = set()
     while todo:

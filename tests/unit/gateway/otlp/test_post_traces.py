@@ -88,6 +88,21 @@ async def test_json_gives_the_same_records(client: httpx.AsyncClient, log: Memor
     assert len(set(log.messages)) == 1
 
 
+async def test_json_as_protobuf_allows_it(client: httpx.AsyncClient, log: MemoryRecordLog) -> None:
+    """Numbers as strings, whole numbers with a point and null for what is not set: other writers of OTLP's JSON do so."""
+    plain = make.span(said={"gen_ai.operation.name": "chat"}, flags=256)
+    plain["attributes"].append({"key": "gen_ai.usage.input_tokens", "value": {"intValue": "5"}})
+    other = {**plain, "flags": "256", "parentSpanId": None, "status": {"code": None}, "links": None, "kind": None, "name": None}
+    other["attributes"] = [
+        *plain["attributes"][:-1],
+        {"key": "gen_ai.usage.input_tokens", "value": {"intValue": 5.0}},
+        {"key": None},
+    ]
+    for each in (plain, other):
+        assert (await client.post("/v1/traces", content=make.as_json(each))).json() == {}
+    assert len(set(log.messages)) == 1
+
+
 async def test_full_success_in_json(client: httpx.AsyncClient) -> None:
     """`partialSuccess` is unset when every span was taken, also when there was none."""
     for body in (make.as_json(*TRACE), b"{}", b'{"resourceSpans":[]}', make.as_json()):
@@ -279,19 +294,26 @@ async def test_what_was_left_out_is_counted_by_class(client: httpx.AsyncClient, 
 
 
 @pytest.mark.parametrize("encode", [make.protobuf, lambda body: json.dumps(body).encode()], ids=["protobuf", "json"])
-async def test_what_resources_and_exceptions_lose_is_counted(
+async def test_what_all_but_spans_lose_is_counted(
     client: httpx.AsyncClient, metrics: Metrics, encode: Callable[[object], bytes]
 ) -> None:
-    """Attributes of a resource outside its table, and of the exception that is read, count as those of spans do."""
+    """Attributes of a resource outside its table, of events, links and scopes count as those of spans do, by name alone."""
     resource = make.SERVICE | {"host.name": "here", "process.command_args": ["a", "b"], "Team": "secret"}
     links = [{"traceId": "", "spanId": "", "attributes": make.attributes({"user.id": "u"})}]
-    body = make.request(make.span(LEAF, ROOT, links=links, **make.failed("ReadTimeout")), resource=resource)
+    said = {"gen_ai.prompt": "free text", "Ä" * 70: 1, "message.content": ["a"]}
+    events = [{"name": "gen_ai.content.prompt", "attributes": make.attributes(said)}]
+    failed = make.failed("ReadTimeout")
+    spans = [
+        make.span(LEAF, ROOT, links=links, **{**failed, "events": events + failed["events"] + events}),
+        make.span(CHILD, ROOT, events=events + failed["events"], said={"gen_ai.prompt": "x", "message.content": "y"}),
+    ]
+    body = make.request(*spans, resource=resource)
     body["resourceSpans"][0]["scopeSpans"][0]["scope"] = {"name": "x", "attributes": make.attributes({"user.id": "u"})}
     headers = PROTOBUF if encode is make.protobuf else {}
     assert (await client.post("/v1/traces", content=encode(body), headers=headers)).status_code == 200
     count = metrics.registry.get_sample_value
     dropped = {
         name: count("agenttracer_gateway_otlp_attributes_dropped_total", {"name_class": name})
-        for name in ("host", "process", "other", "exception", "user")
+        for name in ("host", "process", "other", "exception", "user", "gen_ai", "message")
     }
-    assert dropped == {"host": 1, "process": 1, "other": 1, "exception": 2, "user": None}
+    assert dropped == {"host": 1, "process": 1, "other": 1 + 3, "exception": 2 + 3, "user": 2, "gen_ai": 4, "message": 4}
