@@ -13,7 +13,10 @@ import httpx
 import pytest
 import trustme
 
+from agenttracer._transport import Transport
+from agenttracer._verdict import Action, judge
 from deploy import services
+from tests.integration.gateway.test_early_answer import MIB, TOO_LARGE
 from tests.support.gateway_process import create_topic
 from tests.support.stacks import until
 
@@ -110,6 +113,33 @@ def test_old_tls(gateway: str, certificate: Certificate) -> None:
                 assert not fits
             else:
                 assert fits
+
+
+def test_early_answer(gateway: str, certificate: Certificate) -> None:
+    """Who is refused while still sending hears so over TLS too; what comes afterwards is taken in."""
+    context = ssl.create_default_context(cafile=certificate.ca)
+    with (
+        socket.create_connection(("127.0.0.1", int(gateway.rpartition(":")[2])), timeout=DEADLINE_S) as plain,
+        context.wrap_socket(plain, server_hostname="127.0.0.1") as client,
+    ):
+        client.sendall(TOO_LARGE)
+        answer = client.recv(65_536)
+        client.sendall(b" " * 3 * MIB)
+        head, _, body = answer.partition(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        while len(body) < length:
+            body += client.recv(65_536)
+    assert head.startswith(b"HTTP/1.1 413 ")
+    assert b"body_too_large" in body
+
+
+def test_sdk_splits(gateway: str, certificate: Certificate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the SDK sends in one go and is too large gets the answer by which it sends halves."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate.ca))
+    transport = Transport(api_url=gateway, api_key=None, connect_timeout_s=DEADLINE_S, request_timeout_s=DEADLINE_S)
+    for _ in range(10):
+        assert judge(transport.post(os.urandom(3 * MIB))).action is Action.SPLIT
+    transport.close()
 
 
 def test_handshake_that_never_ends(gateway: str) -> None:
