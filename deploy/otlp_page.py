@@ -139,7 +139,7 @@ ends the run. Without it the run has no start, and is `running`, then `abandoned
 | body inflated | {inflated} MiB | `INFLATED_MAX_BYTES` |
 | body inflated, beside what was received | {ratio:,} times as much | `INFLATE_MAX_RATIO` |
 | spans | {spans:,} | `OTLP_SPANS_MAX` |
-| attributes of spans, resources and exceptions | {attributes:,} | {each} times `OTLP_SPANS_MAX`: {each} a span on average where there are that many |
+| attributes of whatever has some, and events and links themselves | {attributes:,} | {each} times `OTLP_SPANS_MAX`: {each} a span on average where there are that many |
 
 What is more is refused whole (413), and no client of OTLP divides and sends again: the spans are lost. So where spans carry long prompts:
 
@@ -228,7 +228,7 @@ def _head() -> str:
         spans=limits["otlp_spans_max"],
         attributes=ATTRIBUTES_PER_SPAN * limits["otlp_spans_max"],
         each=ATTRIBUTES_PER_SPAN,
-        receive=f"{limits['receive_timeout_s']:g}",
+        receive=f"{limits['otlp_receive_timeout_s']:g}",
     )
 
 

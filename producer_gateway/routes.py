@@ -77,7 +77,9 @@ class Ingest:
             inflate_max_ratio=settings.inflate_max_ratio,
             receive_timeout_s=settings.receive_timeout_s,
         )
-        self.otlp_limits = replace(self._limits, body_max_bytes=settings.otlp_body_max_bytes)
+        self.otlp_limits = replace(
+            self._limits, body_max_bytes=settings.otlp_body_max_bytes, receive_timeout_s=settings.otlp_receive_timeout_s
+        )
         self._admission = admission
         self._event_rate = Rate(per_s=settings.rate_events_per_s, burst_s=settings.rate_burst_s)
         self._byte_rate = Rate(per_s=settings.rate_bytes_per_s, burst_s=settings.rate_burst_s)
@@ -178,6 +180,11 @@ class Ingest:
     def deadline(self) -> float:
         """When a request that begins now must be answered (monotonic, s)."""
         return time.monotonic() + self.settings.request_deadline_s
+
+    def moved_by_body(self, deadline: float) -> float:
+        """The deadline of an OTLP request whose body is here now: what that took is not taken from the time to produce in."""
+        longest = deadline - self.settings.request_deadline_s + self.settings.otlp_request_deadline_s
+        return max(deadline, min(longest, self.deadline()))
 
 
 def _check(caller: Caller, *rates: Rate) -> None:

@@ -63,7 +63,12 @@ class GatewaySettings(BaseSettings):
     request_deadline_s: Annotated[float, Field(gt=0, le=60)] = 5.0
     """From a request's first byte to its answer. Half of the SDK's total timeout, so that the client hears the 503."""
     receive_timeout_s: Annotated[float, Field(gt=0, le=60)] = 3.0
-    """For the body alone: 1 MiB at 350 KiB/s, 8 MiB of OTLP at 2.7 MiB/s, and 2 s are left to produce in."""
+    """For the body alone: 1 MiB at 350 KiB/s, and 2 s are left to produce in."""
+    otlp_receive_timeout_s: Annotated[float, Field(gt=0, le=60)] = 7.0
+    """The same at `/v1/traces`: 8 MiB at 1.2 MiB/s. OpenTelemetry's exporters do not send again after a 408."""
+    otlp_request_deadline_s: Annotated[float, Field(gt=0, le=60)] = 9.0
+    """At `/v1/traces`, where a body that took its time leaves `request_deadline_s` from its end, but no longer than this from its
+    beginning. OpenTelemetry's exporters wait 10 s."""
     body_max_bytes: Annotated[int, Field(gt=0)] = _MIB
     """As received. The SDK's batches stay well below; what holds more is no batch."""
     otlp_body_max_bytes: Annotated[int, Field(gt=0)] = RECORD_MAX_BYTES
@@ -135,6 +140,10 @@ class GatewaySettings(BaseSettings):
             raise ValueError("replace_after_s must be above request_deadline_s: else a slow producer is taken for a wedged one")
         if self.drain_timeout_s < self.request_deadline_s:
             raise ValueError("drain_timeout_s must not be below request_deadline_s: else a stop cuts requests off")
+        if self.otlp_receive_timeout_s >= self.otlp_request_deadline_s:
+            raise ValueError("otlp_receive_timeout_s must be below otlp_request_deadline_s: the rest is the time to produce in")
+        if self.drain_timeout_s < self.otlp_request_deadline_s:
+            raise ValueError("drain_timeout_s must not be below otlp_request_deadline_s: else a stop cuts requests off")
         if self.processes > 1 and self.pages_port is None:
             raise ValueError("processes needs pages_port: metrics read from a shared port are of whichever process answers")
         return self

@@ -67,6 +67,7 @@ def otlp_router(ingest: Ingest) -> APIRouter:
             body = await ingest.receive(
                 request, ticket, caller, accepts=encoding, examine=_EXAMINERS[encoding], limits=ingest.otlp_limits
             )
+            deadline = ingest.moved_by_body(deadline)
             decoded = _DECODERS[encoding](body, spans_max=ingest.settings.otlp_spans_max)
             ingest.hold_spans(ticket, decoded.spans, of_bytes=len(body))
             traces = to_events(decoded)

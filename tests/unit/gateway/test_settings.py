@@ -43,6 +43,8 @@ def test_frozen() -> None:
         {"receive_timeout_s": 5.0, "request_deadline_s": 5.0},
         {"request_deadline_s": 10.0, "drain_timeout_s": 10, "replace_after_s": 10.0},
         {"request_deadline_s": 5.5, "drain_timeout_s": 5},
+        {"otlp_receive_timeout_s": 9.0},
+        {"otlp_request_deadline_s": 10.5},
         {"processes": 2},
         {"keys_refresh_s": 10.1},
         {"events_max": 5_001},

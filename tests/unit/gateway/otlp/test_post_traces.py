@@ -1,9 +1,10 @@
 """`POST /v1/traces`: what is accepted, what is answered, and what lies in the log afterwards."""
 
+import asyncio
 import gzip
 import json
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import httpx
 import pytest
@@ -261,6 +262,22 @@ async def test_the_document_describes_the_route(client: httpx.AsyncClient) -> No
     route = (await client.get("/openapi.json")).json()["paths"]["/v1/traces"]["post"]
     assert route["requestBody"]["content"].keys() == {"application/x-protobuf", "application/json"}
     assert {"200", "400", "408", "413", "415", "503"} <= route["responses"].keys()
+
+
+async def test_a_slow_line(gateway: Gateway, records: Records) -> None:
+    """A body may take longer than a batch's, and longer than the whole request could if it came at once."""
+    body = make.protobuf(make.request(*TRACE))
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield body[:10]
+        await asyncio.sleep(1.2)
+        yield body[10:]
+
+    async with gateway(request_deadline_s=1.0, receive_timeout_s=0.1) as client:
+        answer = await client.post("/v1/traces", content=slowly(), headers=PROTOBUF)
+        assert answer.status_code == 200
+        assert (await client.post("/v1/events", content=slowly())).status_code == 408
+    assert len(records()) == 1
 
 
 @pytest.mark.parametrize("fault", ["stopped", "stalled"])
