@@ -3,12 +3,13 @@
 MigrationError
 ├── OldPostgresError        the server is too old
 ├── NewerStoreError         the store was migrated by a newer release
-└── ChangedMigrationError   an applied file was edited
+├── ChangedMigrationError   an applied file was edited
+└── HeldTableError          somebody's transaction holds a table for long
 """
 
 
 class MigrationError(Exception):
-    """The store was not changed; the message says what to do."""
+    """The store has no part of the migration; the message says what to do."""
 
 
 class OldPostgresError(MigrationError):
@@ -31,4 +32,14 @@ class ChangedMigrationError(MigrationError):
     def __init__(self, *, version: int, name: str) -> None:
         super().__init__(
             f"migration {version:04d} {name} was changed after it was applied: restore the file, add a new one instead"
+        )
+
+
+class HeldTableError(MigrationError):
+    """Another transaction holds a table that the migration changes."""
+
+    def __init__(self, *, version: int, name: str) -> None:
+        super().__init__(
+            f"migration {version:04d} {name} was not applied: another transaction holds its tables (pg_stat_activity shows it); "
+            "end that one, or run this again in a quieter hour"
         )

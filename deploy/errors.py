@@ -9,6 +9,8 @@ DeployError
 ├── KeysError         API keys cannot be made, listed or revoked
 ├── TopicError        a topic cannot be brought to what was asked for
 ├── SchemaError       the store cannot be migrated
+├── SettingsError     an option or an environment variable is unsound; nothing was started
+├── ProjectError      the store knows nothing of a project
 └── ProofError        a proof over topic and store could not be made
 """
 
@@ -47,6 +49,14 @@ class TopicError(DeployError):
 
 class SchemaError(DeployError):
     """The store cannot be migrated."""
+
+
+class SettingsError(DeployError):
+    """An option or an environment variable is unsound. The message names it and the rule, never the value."""
+
+
+class ProjectError(DeployError):
+    """The store knows nothing of a project."""
 
 
 class ProofError(DeployError):

@@ -1,6 +1,6 @@
 """The local stack's own ingest key, and where agents on this machine find it: a file of the user's, named for the gateway's port.
 
-The SDK reads that file when it has no key of its own and sends to loopback (`agenttracer._local_key`). The key is kept in the
+The SDK reads that file when it has no key of its own and sends to loopback (`agenttracer._transport`). The key is kept in the
 state directory, so that every start has the same; the file exists while the stack is up.
 """
 

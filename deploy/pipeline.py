@@ -12,8 +12,9 @@ from agenttracer.wire.topics import EVENTS_TOPIC
 from deploy import services
 from deploy.api_keys import ApiKeys
 from deploy.endpoints import PipelineEndpoints, forget_endpoints, write_endpoints
+from deploy.errors import DeployError, SettingsError
 from deploy.infrastructure import Existing, Infrastructure
-from deploy.local_key import ensure_local_key, forget_local_key, key_pepper, pepper_text, publish_local_key
+from deploy.local_key import ensure_local_key, forget_local_key, key_pepper, pepper_file, pepper_text, publish_local_key
 from deploy.roster import stop_services
 from deploy.schema import migrate
 from deploy.services import Service
@@ -33,34 +34,41 @@ class PipelineSettings:
 
 
 class Pipeline:
-    """Everything, in one state directory."""
+    """Everything, in one state directory.
+
+    Made, it has started nothing; raises SettingsError for what would be refused only after everything had started.
+    """
 
     def __init__(self, settings: PipelineSettings, *, report: Report) -> None:
+        refuse_unsound(settings)
         self._settings = settings
         self._report = report
         self.infrastructure = Infrastructure(settings.state_dir, existing=settings.existing, report=report)
+        self.infrastructure.refuse_unsound()
         self.services: list[Service] = []
         self._local_key = ""
+        self._failed = False
 
     def start(self) -> PipelineEndpoints:
-        """Start everything, wait until it is ready, publish where it is."""
-        forget_endpoints(self._settings.state_dir)  # a killed command's
-        self.infrastructure.start()
-        report = asyncio.run(ensure_topic(self.infrastructure.kafka_bootstrap, security=self.infrastructure.kafka_security))
-        self._report(f"topic {report.name}: {report.partitions} partitions, {'made' if report.created else 'checked'}")
-        migrate(self.infrastructure.owner_dsn, report=self._report)
-        self.infrastructure.admit_services()
-        self._local_key = self._ensure_local_key()
-        self.services = self._services()
-        self._start_services()
-        return self.publish()
+        """Start everything, wait until it is ready, publish where it is. Raises DeployError."""
+        try:
+            return self._start()
+        except DeployError:
+            self._failed = True
+            raise
 
     def stop(self) -> None:
-        """Stop everything in order: no new events first, then the rest, the servers last."""
+        """Stop everything in order: no new events first, then the rest, the servers last.
+
+        After a start that failed, servers that were found running go on: whoever started them may need them.
+        """
         forget_endpoints(self._settings.state_dir)
         forget_local_key(self._settings.state_dir.resolve())
         stop_services(self._settings.state_dir, report=self._report)
-        self.infrastructure.stop()
+        if self._failed:
+            self.infrastructure.stop_started()
+        else:
+            self.infrastructure.stop()
 
     def publish(self) -> PipelineEndpoints:
         """Write where everything is; again after a restart, since a port can have changed."""
@@ -80,6 +88,18 @@ class Pipeline:
         forget_local_key(self._settings.state_dir.resolve(), but_for_port=gateway.port)
         write_endpoints(self._settings.state_dir, endpoints)
         return endpoints
+
+    def _start(self) -> PipelineEndpoints:
+        forget_endpoints(self._settings.state_dir)  # a killed command's
+        self.infrastructure.start()
+        report = asyncio.run(ensure_topic(self.infrastructure.kafka_bootstrap, security=self.infrastructure.kafka_security))
+        self._report(f"topic {report.name}: {report.partitions} partitions, {'made' if report.created else 'checked'}")
+        migrate(self.infrastructure.owner_dsn, report=self._report)
+        self.infrastructure.admit_services()
+        self._local_key = self._ensure_local_key()
+        self.services = self._services()
+        self._start_services()
+        return self.publish()
 
     def _services(self) -> list[Service]:
         state_dir, infrastructure = self._settings.state_dir, self.infrastructure
@@ -114,3 +134,12 @@ class Pipeline:
         for service in self.services:
             service.wait_ready()
             self._report(f"{service.name} ready on port {service.port}")
+
+
+def refuse_unsound(settings: PipelineSettings) -> None:
+    """Raises SettingsError for what the environment says and no service could start with."""
+    services.refuse_unsound_ports(workers=settings.workers)
+    try:
+        key_pepper(settings.state_dir.resolve())
+    except ValueError as error:
+        raise SettingsError(f"AGENTTRACER_KEY_PEPPER, or {pepper_file(settings.state_dir)}: {error}") from None

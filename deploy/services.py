@@ -7,15 +7,18 @@ import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from deploy.errors import StartError
+from deploy.errors import SettingsError, StartError
 from deploy.local_key import PROJECT
 from deploy.local_stack.owned_process import OwnedProcess
-from deploy.local_stack.ports import LOOPBACK, PortBook, is_free
+from deploy.local_stack.ports import LOOPBACK, PORT_MAX, PortBook, is_free
 from deploy.ready_probe import Answer, Probe
 from stream_workers.ending import EXIT_POISON
 
 _PROJECT = Path(__file__).resolve().parents[1]  # where the services' packages lie
 GATEWAY = "gateway"
+_GATEWAY_PORT = "AGENTTRACER_GATEWAY_PORT"
+_QUERY_PORT = "AGENTTRACER_QUERY_PORT"
+_WORKER_PORT = "AGENTTRACER_WORKER_PORT"
 _POLL_S = 0.05
 READY_WITHIN_S = 60.0
 _ATTEMPTS = 5  # another stack that starts at the same moment can choose the same port, and be first to listen
@@ -162,8 +165,8 @@ def gateway(
         name=GATEWAY,
         module="producer_gateway",
         state_dir=state_dir,
-        port_variable="AGENTTRACER_GATEWAY_PORT",
-        preferred_port=_preferred("AGENTTRACER_GATEWAY_PORT", usual=8000),
+        port_variable=_GATEWAY_PORT,
+        preferred_port=_preferred(_GATEWAY_PORT, usual=8000),
         environment={**settings, **(extra or {})},
         listeners=processes,
     )
@@ -183,8 +186,8 @@ def worker(
         name=f"worker-{number}",
         module="stream_workers",
         state_dir=state_dir,
-        port_variable="AGENTTRACER_WORKER_PORT",
-        preferred_port=_preferred("AGENTTRACER_WORKER_PORT", usual=8002) + number - 1,
+        port_variable=_WORKER_PORT,
+        preferred_port=_preferred(_WORKER_PORT, usual=8002) + number - 1,
         environment={**settings, **(extra or {})},
         # A fresh worker does not know what the one before gave up, and would bury as much again at every start.
         final_codes=(EXIT_POISON,),
@@ -203,12 +206,23 @@ def query(*, state_dir: Path, postgres_dsn: str, key_pepper: str, extra: Mapping
         name="query",
         module="query_service",
         state_dir=state_dir,
-        port_variable="AGENTTRACER_QUERY_PORT",
-        preferred_port=_preferred("AGENTTRACER_QUERY_PORT", usual=8001),
+        port_variable=_QUERY_PORT,
+        preferred_port=_preferred(_QUERY_PORT, usual=8001),
         environment={**settings, **(extra or {})},
     )
 
 
+def refuse_unsound_ports(*, workers: int) -> None:
+    """Raises SettingsError for a port that no process could listen on, by the name of its variable."""
+    for variable, processes in ((_GATEWAY_PORT, 1), (_QUERY_PORT, 1), (_WORKER_PORT, workers)):
+        if _preferred(variable, usual=1) + processes - 1 > PORT_MAX:
+            raise SettingsError(f"{variable} leaves no room for {processes} processes up to port {PORT_MAX}")
+
+
 def _preferred(variable: str, *, usual: int) -> int:
     chosen = os.environ.get(variable, "")
-    return int(chosen) if chosen.isdigit() else usual
+    if not chosen:
+        return usual
+    if not (chosen.isascii() and chosen.isdecimal() and len(chosen) <= len(str(PORT_MAX)) and 1 <= int(chosen) <= PORT_MAX):
+        raise SettingsError(f"{variable} must be a whole number from 1 to {PORT_MAX}")
+    return int(chosen)

@@ -20,16 +20,19 @@ _SAFE_REPLICATION = 3  # one copy can be lost and one be in repair, and writes s
 
 @dataclass(frozen=True)
 class WantedSetting:
-    """One topic setting; with `at_least`, a larger value that somebody chose is left alone."""
+    """One topic setting; with `at_least`, a larger value that somebody chose is left alone, up to `at_most`."""
 
     name: str
     value: str
     at_least: bool = False
+    at_most: int | None = None
 
     def is_met_by(self, found: str | None) -> bool:
         """Tell whether this value will do."""
         if found is None or not self.at_least:
             return found == self.value
+        if self.at_most is not None and int(found) > self.at_most:
+            return False
         return found == _UNLIMITED or int(found) >= int(self.value)
 
 
@@ -60,7 +63,12 @@ def wanted_settings(*, replication_factor: int, retention_days: int = RETENTION_
         WantedSetting("cleanup.policy", "delete"),
         WantedSetting("retention.ms", str(retention_days * _DAY_MS), at_least=True),
         WantedSetting("unclean.leader.election.enable", "false"),
-        WantedSetting("min.insync.replicas", "2" if replication_factor >= _SAFE_REPLICATION else "1"),
+        WantedSetting(
+            "min.insync.replicas",
+            "2" if replication_factor >= _SAFE_REPLICATION else "1",
+            at_least=True,
+            at_most=replication_factor,  # with more than there are, no write would be acknowledged
+        ),
         WantedSetting("compression.type", "producer"),
         WantedSetting("max.message.bytes", str(RECORD_MAX_BYTES + _MESSAGE_MARGIN_BYTES), at_least=True),
         WantedSetting("message.timestamp.type", "CreateTime"),
@@ -71,16 +79,17 @@ async def ensure_topic(
     bootstrap: str,
     *,
     name: str = EVENTS_TOPIC,
-    partitions: int = PARTITIONS_DEFAULT,
+    partitions: int | None = None,
     replication_factor: int | None = None,
     retention_days: int = RETENTION_MIN_DAYS,
     security: KafkaSecurity | None = None,
 ) -> TopicReport:
     """Create the topic, or check it and apply the settings that differ. Idempotent, and safe to run twice at once.
 
-    Without `replication_factor` a new topic gets 3 copies, or 1 where there are fewer than three brokers; an existing one keeps
-    its own. Raises TopicError when the partition count or an asked-for replication factor differs, since changing the first
-    would move runs between partitions and the second is a reassignment; and when Kafka refuses or cannot be reached.
+    Without `partitions` a new topic gets the contract's default; without `replication_factor` 3 copies, or 1 where there are
+    fewer than three brokers; an existing one keeps its own. Raises TopicError when an asked-for partition count or replication
+    factor differs, since changing the first would move runs between partitions and the second is a reassignment; and when Kafka
+    refuses or cannot be reached.
     """
     if retention_days < RETENTION_MIN_DAYS:
         raise TopicError(
@@ -90,11 +99,14 @@ async def ensure_topic(
         copies = replication_factor or await _default_replication(admin)
         wanted = wanted_settings(replication_factor=copies, retention_days=retention_days)
         created = await admin.find(name) is None and await admin.create(
-            name, partitions=partitions, replication_factor=copies, settings={setting.name: setting.value for setting in wanted}
+            name,
+            partitions=partitions or PARTITIONS_DEFAULT,
+            replication_factor=copies,
+            settings={setting.name: setting.value for setting in wanted},
         )
         if created:
             settings = tuple(SettingReport(setting.name, setting.value, None, applied=True) for setting in wanted)
-            return TopicReport(name, partitions, copies, created=True, settings=settings)
+            return TopicReport(name, partitions or PARTITIONS_DEFAULT, copies, created=True, settings=settings)
         found = await admin.appeared(name)
         _refuse_other_shape(found, partitions=partitions, replication_factor=replication_factor)
         return await _apply(admin, found, retention_days=retention_days)
@@ -104,8 +116,8 @@ async def _default_replication(admin: TopicAdmin) -> int:
     return _SAFE_REPLICATION if await admin.broker_count() >= _SAFE_REPLICATION else 1
 
 
-def _refuse_other_shape(found: FoundTopic, *, partitions: int, replication_factor: int | None) -> None:
-    if found.partitions != partitions:
+def _refuse_other_shape(found: FoundTopic, *, partitions: int | None, replication_factor: int | None) -> None:
+    if partitions not in (None, found.partitions):
         raise TopicError(
             f"{found.name} has {found.partitions} partitions, not {partitions}; the count is fixed at creation, because "
             f"runs would change partitions: ask for {found.partitions}, or make a topic of another name and move over"

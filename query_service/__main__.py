@@ -10,6 +10,7 @@ from query_service.app import app_on_postgres
 from query_service.settings import QuerySettings
 from servicekit import logs
 from servicekit.access import NOBODY_RULE
+from servicekit.bounded_head import BoundedHeads
 from servicekit.start import read_settings, refuse_to_start
 
 _LOG: Final = logs.Log("query")
@@ -32,12 +33,17 @@ def main() -> None:
     if settings.key_pepper is None and settings.anonymous_project is None:
         refuse_to_start(NOBODY_RULE)
     logs.configure(settings.log_level)
+    heads = BoundedHeads(
+        head_max_bytes=settings.head_max_bytes,
+        head_timeout_s=settings.head_timeout_s,
+        connections_max=settings.connections_max,
+    )
     config = uvicorn.Config(
         app_on_postgres(settings),
         host=settings.host,
         port=settings.port,
         loop="servicekit.tls_loop:Loop",
-        http="httptools",
+        http=heads,  # type: ignore[arg-type]  # uvicorn only ever calls it
         ws="none",
         lifespan="on",
         log_config=None,

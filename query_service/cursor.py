@@ -1,12 +1,14 @@
 """Keyset cursors: a position in an ordering, as an opaque string. What the positions mean to SQL is the store reader's affair.
 
-A cursor carries a checksum over itself and over what it belongs to (the ordering, and for details the run), so that one that
-was cut, changed by accident or taken from another listing is refused. It is no secret and grants nothing.
+A cursor carries a checksum over itself and over what it belongs to (the ordering, and the run's id or the filters of the runs),
+so that one that was cut, changed by accident or taken from another listing is refused. It is no secret and grants nothing.
 """
 
 import base64
 import binascii
+import json
 import struct
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from hashlib import blake2b
@@ -16,7 +18,7 @@ from uuid import UUID
 from agenttracer.wire import form
 from agenttracer.wire.events import TIME_MAX_US, TIME_MIN_US
 from query_service.errors import InputError
-from query_service.reader import DetailPosition, RunPosition
+from query_service.reader import DetailPosition, RunFilter, RunPosition
 from query_service.stored import ABANDONED_ID
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -36,14 +38,14 @@ class Ordering(StrEnum):
 _RUNS: Final = "runs:-started_at,-run_id"
 
 
-def run_cursor(position: RunPosition) -> str:
-    """The cursor that continues a listing of runs behind `position`."""
-    return _sealed(_RUN.pack(_to_us(position.started_at), position.run_id.bytes), scope=_RUNS)
+def run_cursor(position: RunPosition, which: RunFilter) -> str:
+    """The cursor that continues a listing of these runs behind `position`."""
+    return _sealed(_RUN.pack(_to_us(position.started_at), position.run_id.bytes), scope=_scope(which))
 
 
-def run_position(cursor: str) -> RunPosition:
+def run_position(cursor: str, which: RunFilter) -> RunPosition:
     """Raises InputError."""
-    at, run_id = _RUN.unpack(_opened(cursor, form=_RUN, scope=_RUNS))
+    at, run_id = _RUN.unpack(_opened(cursor, form=_RUN, scope=_scope(which)))
     return RunPosition(started_at=_to_time(at), run_id=UUID(bytes=run_id))
 
 
@@ -60,6 +62,11 @@ def detail_position(cursor: str, *, ordering: Ordering, run_id: UUID) -> DetailP
     if not (form.is_step_id(name) or name == ABANDONED_ID):
         raise _refusal()
     return DetailPosition(at=_to_time(at), seq=seq, id=name)
+
+
+def _scope(which: RunFilter) -> str:
+    given = {f.name: str(getattr(which, f.name)) for f in fields(which) if getattr(which, f.name) is not None}
+    return f"{_RUNS}:{json.dumps(given, sort_keys=True)}"
 
 
 def _sealed(body: bytes, *, scope: str) -> str:

@@ -4,10 +4,12 @@ QueryError
 ├── UnauthenticatedError    401: no API key, or none that is alive; nobody is told which
 ├── ForbiddenError          403: a good key for something else
 ├── InputError              422: a parameter is unknown, repeated or breaks its rule; the same again gives the same
+├── TooManyFiguresError     422: statistics of so much are not made; a narrower question is answered
 ├── RunNotFoundError        404: the project has no such run, or none that it may see
 └── UnavailableError        503 with Retry-After: nothing is wrong with the question
     ├── StoreUnreachableError   Postgres does not take connections, or lost ours
     ├── StoreBusyError          every connection is in use
+    ├── ProjectBusyError        the project has as many questions open as it may; others are answered
     ├── StoreNotReadyError      reached, but the schema or our rights are missing
     ├── KeysUnavailableError    API keys cannot be told apart now
     └── QueryTimeoutError       the answer takes too long: a narrower question may be answered
@@ -48,6 +50,13 @@ class InputError(QueryError):
     code = "invalid_parameter"
 
 
+class TooManyFiguresError(QueryError):
+    """The window holds too many different figures: narrow it, or give agent_id or agent_version."""
+
+    status = 422
+    code = "too_many_figures"
+
+
 class RunNotFoundError(QueryError):
     """There is no run of this id."""
 
@@ -72,6 +81,12 @@ class StoreBusyError(UnavailableError):
     """Too many questions at once: ask again after Retry-After seconds."""
 
     code = "store_busy"
+
+
+class ProjectBusyError(UnavailableError):
+    """This project asks too much at once: ask again after Retry-After seconds."""
+
+    code = "project_busy"
 
 
 class StoreNotReadyError(UnavailableError):

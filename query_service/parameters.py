@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 
 from fastapi import Request
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from agenttracer.wire import form
@@ -36,7 +36,7 @@ RULES: Final[Mapping[str, str]] = {
     "failure_code": "a failure code: lower-case letters, digits and _ after a letter, at most 64 characters",
     "failure_fingerprint": "the fingerprint of a failure: 16 hexadecimal digits",
     "shape": "the shape of a run: 16 hexadecimal digits",
-    "since": f"{_TIME_RULE}; included",
+    "since": f"{_TIME_RULE}; included, and before until",
     "until": f"{_TIME_RULE}; not included",
     "min_latency_ms": f"milliseconds, from 0 to {DURATION_MAX_US // 1000}; fractions are allowed",
     "cursor": "the next_cursor of an answer to the same request",
@@ -54,7 +54,19 @@ def _in_iso_form(value: object) -> object:
     return value
 
 
-def _clamped(value: datetime) -> datetime:
+def _plain_digits(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch(r"[0-9.eE+-]+", value):
+        raise ValueError("form")  # pydantic alone would take 1_0 for 10
+    return value
+
+
+def refuse_nothing_between(since: datetime, until: datetime) -> None:
+    """Raises InputError where no moment lies between the two: a slip, and an empty answer would hide it."""
+    if since >= until:
+        raise InputError("since must be before until", field="since")
+
+
+def clamped(value: datetime) -> datetime:
     """No run lies outside of the contract's times, so moving a bound to them changes no answer, and nothing overflows."""
     return min(max(value, _EARLIEST), _LATEST).astimezone(UTC)
 
@@ -63,8 +75,8 @@ _NAMES: Final = "|".join((form.NAME_PATTERN, *sorted(RESERVED_NAMES)))
 Name = Annotated[str, Field(pattern=f"^(?:{_NAMES})$", max_length=form.NAME_MAX_CHARS)]
 Code = Annotated[str, Field(pattern=f"^{form.CODE_PATTERN}$", max_length=64)]
 Fingerprint = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
-Time = Annotated[AwareDatetime, BeforeValidator(_in_iso_form), AfterValidator(_clamped)]
-Milliseconds = Annotated[float, Field(ge=0, le=DURATION_MAX_US / 1000, allow_inf_nan=False)]
+Time = Annotated[AwareDatetime, BeforeValidator(_in_iso_form)]
+Milliseconds = Annotated[float, Field(ge=0, le=DURATION_MAX_US / 1000, allow_inf_nan=False), BeforeValidator(_plain_digits)]
 Cursor = Annotated[str, Field(min_length=1, max_length=CURSOR_MAX_CHARS, pattern="^[A-Za-z0-9_-]+$")]
 _Absent = SkipJsonSchema[None]
 """A parameter is given or absent; the document must not offer the word null."""
@@ -88,7 +100,7 @@ class RunQuery(_Query):
     until: Annotated[Time | _Absent, Field(description=_described("until"))] = None
     min_latency_ms: Annotated[Milliseconds | _Absent, Field(description=_described("min_latency_ms"))] = None
     cursor: Annotated[Cursor | _Absent, Field(description=_described("cursor"))] = None
-    limit: Annotated[int, Field(ge=1, le=RUNS_MAX, description="Runs on the page.")] = 50
+    limit: Annotated[int, Field(ge=1, le=RUNS_MAX, description="Runs on the page."), BeforeValidator(_plain_digits)] = 50
 
     @property
     def min_latency_us(self) -> int | None:
@@ -100,13 +112,13 @@ class DetailQuery(_Query):
     """Parameters of one run's steps and failures."""
 
     cursor: Annotated[Cursor | _Absent, Field(description=_described("cursor"))] = None
-    limit: Annotated[int, Field(ge=1, le=DETAILS_MAX, description="Rows on the page.")] = 500
+    limit: Annotated[int, Field(ge=1, le=DETAILS_MAX, description="Rows on the page."), BeforeValidator(_plain_digits)] = 500
 
 
 class StatsQuery(_Query):
     """Parameters of `GET /v1/stats`."""
 
-    since: Annotated[Time | _Absent, Field(description=_described("since") + " Default: an hour before `until`.")] = None
+    since: Annotated[Time | _Absent, Field(description=_described("since") + " Default: 60 whole minutes up to `until`.")] = None
     until: Annotated[Time | _Absent, Field(description=_described("until") + " Default: now.")] = None
     agent_id: Annotated[Name | _Absent, Field(description=_described("agent_id"))] = None
     agent_version: Annotated[Name | _Absent, Field(description=_described("agent_version"))] = None

@@ -11,7 +11,7 @@ SELECT set_config('agenttracer.project', $1, true);
 SELECT count(*) FROM (SELECT FROM runs_now LIMIT 0) AS nothing;
 
 -- name: list_runs
--- A page along runs_newest (or runs_newest_of_agent); producers are looked up for the page alone. The open runs' line repeats what
+-- A page along runs_newest (or runs_newest_of_agent); producers are looked up for the page alone. The open runs' lines repeat what
 -- status_now implies, in the words of the partial index runs_open.
 SELECT page.*,
        (SELECT jsonb_agg(said) FROM run_producer_account($1, page.run_id) AS said) AS producers
@@ -28,6 +28,7 @@ FROM (
       AND ($4::text IS NULL OR status_now = $4)
       AND (coalesce($4::text, '') NOT IN ('running', 'abandoned') OR end_status IS NULL)
       AND (coalesce($4::text, '') <> 'abandoned' OR silent_after < now())
+      AND (coalesce($4::text, '') <> 'running' OR silent_after >= now())
       AND ($5::timestamptz IS NULL OR started_at >= $5)
       AND ($6::timestamptz IS NULL OR started_at < $6)
       AND ($7::bigint IS NULL OR latency_us >= $7)
@@ -51,6 +52,7 @@ WITH asked AS NOT MATERIALIZED (
       AND ($4::text IS NULL OR status_now = $4)
       AND (coalesce($4::text, '') NOT IN ('running', 'abandoned') OR end_status IS NULL)
       AND (coalesce($4::text, '') <> 'abandoned' OR silent_after < now())
+      AND (coalesce($4::text, '') <> 'running' OR silent_after >= now())
       AND ($5::timestamptz IS NULL OR started_at >= $5)
       AND ($6::timestamptz IS NULL OR started_at < $6)
       AND ($7::bigint IS NULL OR latency_us >= $7)
@@ -142,7 +144,8 @@ FROM run_rollups
 WHERE project = $1 AND minute >= $2 AND minute < $3
   AND ($4::text IS NULL OR agent = $4) AND ($5::text IS NULL OR agent_version = $5)
 GROUP BY agent, agent_version, status, failure_type, failure_code, latency_bucket
-HAVING sum(runs) > 0;
+HAVING sum(runs) > 0
+LIMIT $6::bigint;
 
 -- name: count_steps
 -- As count_runs, for steps.
@@ -151,7 +154,8 @@ FROM step_rollups
 WHERE project = $1 AND minute >= $2 AND minute < $3
   AND ($4::text IS NULL OR agent = $4) AND ($5::text IS NULL OR agent_version = $5)
 GROUP BY agent, agent_version, kind, name, status, latency_bucket
-HAVING sum(steps) > 0;
+HAVING sum(steps) > 0
+LIMIT $6::bigint;
 
 -- name: count_abandoned
 -- Rollups say `running` of a run that fell silent, since nobody writes when nothing happens. The partial index runs_open holds

@@ -10,6 +10,9 @@ from query_service.stored import Counts, Failure, Run, Steps
 
 GROUPS_MAX: Final = 100
 """Kinds of failure that statistics list: more than anybody reads."""
+FIGURES_MAX: Final = 100_000
+"""Rows of counts, of runs and of steps each, that statistics are made from: each bucket of latencies is one. Twenty agents of 25
+steps in two versions have 80,000; more keep the whole process busy for seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,4 +87,7 @@ class StoreReader(Protocol):
         """A page of one run's failures; the silence of an abandoned run is among them. Raises RunNotFoundError."""
 
     async def counts(self, project: str, which: CountFilter) -> Counts:
-        """What happened in the window: runs and steps from rollups, and the `GROUPS_MAX` most frequent kinds of failure."""
+        """What happened in the window: runs and steps from rollups, and the `GROUPS_MAX` most frequent kinds of failure.
+
+        Raises TooManyFiguresError beyond `FIGURES_MAX` rows of either.
+        """

@@ -51,6 +51,10 @@ def _documented(description: str, example: QueryError) -> dict[str, Any]:
     return {"model": ErrorAnswer, "description": description, "content": {"application/json": {"example": _document(example)}}}
 
 
+def _codes(kind: type[QueryError]) -> str:
+    return ", ".join(f"`{each.code}`" for each in kind.__subclasses__())
+
+
 ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     401: _documented(
         "No API key, or none that is alive: unknown, malformed, revoked and expired ones are answered alike.",
@@ -58,10 +62,13 @@ ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     ),
     403: _documented("The API key lacks the scope `read`.", ForbiddenError()),
     422: _documented(
-        "A parameter is unknown, repeated or breaks its rule.", InputError(f"since must be {RULES['since']}", field="since")
+        "A parameter is unknown, repeated or breaks its rule; or statistics of so much are not made (`too_many_figures`).",
+        InputError(f"since must be {RULES['since']}", field="since"),
     ),
     500: _documented("A mistake of ours; the log has more.", QueryError("The question was not answered.")),
-    503: _documented("No answer for now; `Retry-After` says when to ask again.", QueryTimeoutError()),
+    503: _documented(
+        f"No answer for now; `Retry-After` says when to ask again, `code` why: {_codes(UnavailableError)}.", QueryTimeoutError()
+    ),
 }
 """For the OpenAPI document of every route."""
 NOT_FOUND: Final[dict[int | str, dict[str, Any]]] = {404: _documented("There is no run of this id.", RunNotFoundError())}

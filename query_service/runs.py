@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from query_service import cursor
 from query_service.cursor import Ordering
 from query_service.detail_answer import FailureAnswer, FailuresAnswer, StepAnswer, StepsAnswer
-from query_service.parameters import DetailQuery, RunQuery, only
+from query_service.parameters import DetailQuery, RunQuery, clamped, only, refuse_nothing_between
 from query_service.project import ReadingProject
 from query_service.reader import DetailPosition, RunFilter, RunPosition, StoreReader
 from query_service.refusal import ERRORS, NOT_FOUND
@@ -29,11 +29,12 @@ def runs_router(*, store: StoreReader, project_of: ReadingProject) -> APIRouter:
     @router.get("", summary="Runs, newest first", dependencies=[Depends(only(*RunQuery.model_fields))])
     async def list_runs(query: Annotated[RunQuery, Query()], project: project_type) -> RunsAnswer:
         """Filters add up. Page on with `next_cursor`; runs that start meanwhile come before the first page."""
-        after = cursor.run_position(query.cursor) if query.cursor else None
-        found = await store.list_runs(project, _filter(query), after=after, limit=query.limit + 1)
+        which = _filter(query)
+        after = cursor.run_position(query.cursor, which) if query.cursor else None
+        found = await store.list_runs(project, which, after=after, limit=query.limit + 1)
         runs, more = _page(found, query.limit)
         last = RunPosition(started_at=runs[-1].started_at, run_id=runs[-1].run_id) if more else None
-        return RunsAnswer(runs=[RunAnswer.of(run) for run in runs], next_cursor=cursor.run_cursor(last) if last else None)
+        return RunsAnswer(runs=[RunAnswer.of(run) for run in runs], next_cursor=cursor.run_cursor(last, which) if last else None)
 
     @router.get("/{run_id}", summary="One run", responses=NOT_FOUND, dependencies=[Depends(only())])
     async def one_run(run_id: _RunId, project: project_type) -> RunAnswer:
@@ -67,6 +68,8 @@ def runs_router(*, store: StoreReader, project_of: ReadingProject) -> APIRouter:
 
 
 def _filter(query: RunQuery) -> RunFilter:
+    if query.since is not None and query.until is not None:
+        refuse_nothing_between(query.since, query.until)
     return RunFilter(
         agent=query.agent_id,
         agent_version=query.agent_version,
@@ -75,8 +78,8 @@ def _filter(query: RunQuery) -> RunFilter:
         failure_code=query.failure_code,
         fingerprint=query.failure_fingerprint,
         shape=query.shape,
-        since=query.since,
-        until=query.until,
+        since=None if query.since is None else clamped(query.since),
+        until=None if query.until is None else clamped(query.until),
         min_latency_us=query.min_latency_us,
     )
 

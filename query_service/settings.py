@@ -39,19 +39,27 @@ class QuerySettings(BaseSettings):
     postgres_dsn: SecretStr = SecretStr("postgresql://agenttracer_query@127.0.0.1:5432/agenttracer")
     """Secret because it may hold a password. The role must be agenttracer_query: row level security lets it read one project."""
     pool_max: Annotated[int, Field(ge=1, le=1_000)] = 10
-    """Connections to Postgres, opened as needed. Ten busy ones saturate a few cores; its default limit is 100."""
+    """Connections to Postgres, opened as needed, and one more for `/ready`. One project's questions take at most half of them.
+    Ten busy ones saturate a few cores; Postgres' default limit is 100."""
     pool_idle_s: Annotated[float, Field(ge=0)] = 60.0
     """An unused connection is given back after this: a service at rest holds none."""
     connect_timeout_s: Annotated[float, Field(gt=0, le=60)] = 2.0
     """A connection takes milliseconds; longer means that the host is away."""
     acquire_timeout_s: Annotated[float, Field(gt=0, le=60)] = 2.0
-    """Wait for a free connection, its making included. Longer queues only make every answer late."""
+    """Wait for a free connection, its making included, and before that for other questions of the same project. Longer queues
+    only make every answer late."""
     statement_timeout_s: Annotated[float, Field(gt=0, le=600)] = 5.0
     """One statement, ended by Postgres itself. A page takes milliseconds; seconds mean that too much was asked at once."""
     transaction_timeout_s: Annotated[float, Field(gt=0, le=600)] = 8.0
     """All statements of one answer, ended by us: also holds where Postgres or the network has stopped answering."""
     connections_max: Annotated[int, Field(gt=0)] = 1_024
-    """Open connections of clients, idle ones included: people and dashboards, not fleets. Beyond that uvicorn answers 503."""
+    """Open connections of clients, idle ones included: people and dashboards, not fleets. Beyond that the one whose head is
+    awaited for longest is closed; where none is, uvicorn answers 503."""
+    head_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
+    """From opening, or the first byte of a further request, to the end of its head; then the connection is closed. A head is one
+    packet, two at most."""
+    head_max_bytes: Annotated[int, Field(ge=1_024, le=1_048_576)] = 16_384
+    """Address and headers; 431 beyond that. The longest question with what proxies and tracers add stays below 8 KiB."""
     retry_after_s: Annotated[int, Field(ge=1, le=300)] = 2
     """What a client is told to wait after a 503: about as long as a restart of Postgres takes."""
     drain_timeout_s: Annotated[int, Field(ge=0, le=60)] = 10

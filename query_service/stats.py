@@ -1,5 +1,6 @@
 """The route `/v1/stats`: picks the window, has its counts added up. The figures are made in `tally.py` and `histogram.py`."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
@@ -7,11 +8,12 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Query
 
 from query_service import tally
-from query_service.parameters import StatsQuery, only
+from query_service.parameters import StatsQuery, clamped, only, refuse_nothing_between
 from query_service.project import ReadingProject
 from query_service.reader import CountFilter, StoreReader
 from query_service.refusal import ERRORS
 from query_service.stats_answer import AgentStats, FailureGroupAnswer, StatsAnswer, StepStats, Window
+from query_service.stored import Counts
 
 Clock = Callable[[], datetime]
 _WINDOW: Final = timedelta(hours=1)
@@ -38,20 +40,29 @@ def stats_router(*, store: StoreReader, project_of: ReadingProject, clock: Clock
         window = whole_minutes(since=query.since, until=query.until, now=clock())
         which = CountFilter(since=window.since, until=window.until, agent=query.agent_id, agent_version=query.agent_version)
         counts = await store.counts(project, which)
-        return StatsAnswer(
-            window=window,
-            agents=[AgentStats.of(agent) for agent in tally.agents(counts)],
-            steps=[StepStats.of(step) for step in tally.steps(counts)],
-            failure_groups=[FailureGroupAnswer.of(group) for group in counts.groups],
-        )
+        return await asyncio.to_thread(_answer, window, counts)  # others are answered meanwhile
 
     return router
 
 
+def _answer(window: Window, counts: Counts) -> StatsAnswer:
+    return StatsAnswer(
+        window=window,
+        agents=[AgentStats.of(agent) for agent in tally.agents(counts)],
+        steps=[StepStats.of(step) for step in tally.steps(counts)],
+        failure_groups=[FailureGroupAnswer.of(group) for group in counts.groups],
+    )
+
+
 def whole_minutes(*, since: datetime | None, until: datetime | None, now: datetime) -> Window:
-    """The minutes that the asked window touches. Missing bounds: until now, since an hour before `until`."""
-    end = now if until is None else until
-    begin = end - _WINDOW if since is None else since
-    floor = begin.replace(second=0, microsecond=0)
+    """The minutes that the asked window touches. Missing bounds: until now, and the 60 minutes up to that one's end.
+
+    Raises InputError where nothing lies between the bounds.
+    """
+    if since is not None:
+        refuse_nothing_between(since, now if until is None else until)
+    end = now if until is None else clamped(until)
     end_floor = end.replace(second=0, microsecond=0)
-    return Window(since=floor, until=end_floor if end_floor == end else end_floor + _MINUTE)
+    end_ceiling = end_floor if end_floor == end else end_floor + _MINUTE
+    begin = end_ceiling - _WINDOW if since is None else clamped(since).replace(second=0, microsecond=0)
+    return Window(since=begin, until=end_ceiling)

@@ -1,15 +1,16 @@
 """The store reader on Postgres: which statement answers what, and its rows as plain values. No pool, no JSON answers."""
 
+import asyncio
 import json
 from collections.abc import Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
 
-from query_service.errors import RunNotFoundError, UnavailableError
+from query_service.errors import RunNotFoundError, TooManyFiguresError, UnavailableError
 from query_service.postgres import STATEMENTS, Connection, Postgres
-from query_service.reader import GROUPS_MAX, CountFilter, DetailPosition, RunFilter, RunPosition
+from query_service.reader import FIGURES_MAX, GROUPS_MAX, CountFilter, DetailPosition, RunFilter, RunPosition
 from query_service.stored import (
     AbandonedCount,
     Counts,
@@ -24,8 +25,6 @@ from query_service.stored import (
     Steps,
 )
 
-_NO_PROJECT: Final = ""
-"""Shows no row under row level security."""
 _Answer = TypeVar("_Answer")
 
 
@@ -42,7 +41,7 @@ class PostgresReader:
             await connection.fetchval(STATEMENTS["ready"])
 
         try:
-            await self._postgres.read(_NO_PROJECT, work)
+            await self._postgres.probe(work)
         except UnavailableError as error:
             return error.error_code
         return None
@@ -103,19 +102,28 @@ class PostgresReader:
         """See `StoreReader`."""
         values = (project, which.since, which.until, which.agent, which.agent_version)
 
-        async def work(connection: Connection) -> Counts:
-            runs = await connection.fetch(STATEMENTS["count_runs"], *values)
-            steps = await connection.fetch(STATEMENTS["count_steps"], *values)
-            abandoned = await connection.fetch(STATEMENTS["count_abandoned"], *values)
-            groups = await connection.fetch(STATEMENTS["group_failures"], *values, GROUPS_MAX)
-            return Counts(
-                runs=[RunCount(**row) for row in runs],
-                steps=[StepCount(**row) for row in steps],
-                abandoned=[AbandonedCount(**row) for row in abandoned],
-                groups=[FailureGroup(**row) for row in groups],
-            )
+        async def work(connection: Connection) -> Sequence[Sequence[asyncpg.Record]]:
+            return [
+                await connection.fetch(STATEMENTS["count_runs"], *values, FIGURES_MAX + 1),
+                await connection.fetch(STATEMENTS["count_steps"], *values, FIGURES_MAX + 1),
+                await connection.fetch(STATEMENTS["count_abandoned"], *values),
+                await connection.fetch(STATEMENTS["group_failures"], *values, GROUPS_MAX),
+            ]
 
-        return await self._postgres.read(project, work)
+        runs, steps, abandoned, groups = await self._postgres.read(project, work)
+        if max(len(runs), len(steps)) > FIGURES_MAX:
+            raise TooManyFiguresError
+        # In a thread: while many rows become values, others are answered.
+        return Counts(
+            runs=await asyncio.to_thread(_values, RunCount, runs),
+            steps=await asyncio.to_thread(_values, StepCount, steps),
+            abandoned=_values(AbandonedCount, abandoned),
+            groups=_values(FailureGroup, groups),
+        )
+
+
+def _values(kind: type[_Answer], rows: Sequence[asyncpg.Record]) -> Sequence[_Answer]:
+    return [kind(**row) for row in rows]
 
 
 def _found(answer: _Answer | None) -> _Answer:

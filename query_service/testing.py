@@ -11,8 +11,8 @@ from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from agenttracer.wire.vocabulary import FailureCode, FailureType, RunStatus
-from query_service.errors import RunNotFoundError, UnavailableError
-from query_service.reader import GROUPS_MAX, CountFilter, DetailPosition, RunFilter, RunPosition
+from query_service.errors import RunNotFoundError, TooManyFiguresError, UnavailableError
+from query_service.reader import FIGURES_MAX, GROUPS_MAX, CountFilter, DetailPosition, RunFilter, RunPosition
 from query_service.stats import utc_now
 from query_service.stored import (
     ABANDONED_ID,
@@ -80,6 +80,8 @@ class FakeStore:
         """See `StoreReader`."""
         runs = _merged(RunCount, "runs", [row for row in self._of(RunRollupRow, project) if _counted(row, row.minute, which)])
         steps = _merged(StepCount, "steps", [row for row in self._of(StepRollupRow, project) if _counted(row, row.minute, which)])
+        if max(len(runs), len(steps)) > FIGURES_MAX:
+            raise TooManyFiguresError
         abandoned: dict[tuple[str, str], list[RunRow]] = {}
         for row in self._of(RunRow, project):
             if row.status_at(self._clock()) == RunStatus.ABANDONED and _counted(row, row.started_at, which):

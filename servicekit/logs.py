@@ -2,13 +2,16 @@
 
 Our own lines are an event name and fields out of a closed list, which are numbers, booleans and names. Lines of libraries keep
 their logger, level, position in the source and, where there is one, the unfilled template of their message: its arguments may
-hold values of users, and so may a message that came filled. Exceptions are class names and code positions, never messages:
-asyncpg, for one, puts row values into them.
+hold values of users, and so may a message that came filled. Exceptions are class names, code positions and the system's codes
+(`EADDRINUSE`), never messages: asyncpg, for one, puts row values into them.
 """
 
+import errno
 import json
 import logging
+import socket
 import sys
+import time
 import traceback
 from typing import Final
 
@@ -24,6 +27,9 @@ NAMES: Final = frozenset(
     }
 )
 """Every field that a line of ours may have. A test holds the calls against it, in both directions."""
+LEVELS: Final = frozenset(logging.getLevelNamesMapping())
+LEVEL_RULE: Final = "must be DEBUG, INFO, WARNING, ERROR or CRITICAL"
+_LOOKUPS: Final = {value: name for name, value in vars(socket).items() if name.startswith("EAI_")}
 
 
 class Log:
@@ -58,8 +64,17 @@ def error_class(error: BaseException) -> str:
     return type(error).__name__
 
 
+def error_code(error: BaseException) -> str | None:
+    """What the system calls it: `EADDRINUSE`, or `EAI_NONAME` where a name was looked up. None where it has no code."""
+    if not isinstance(error, OSError) or error.errno is None:
+        return None
+    return (_LOOKUPS if isinstance(error, socket.gaierror) else errno.errorcode).get(error.errno)
+
+
 def configure(level: str = "INFO") -> None:
-    """Send all logging of this process to standard error as JSON lines."""
+    """Send all logging of this process to standard error as JSON lines. Raises ValueError for a level that is none."""
+    if level.upper() not in LEVELS:
+        raise ValueError(f"log_level {LEVEL_RULE}")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(ContentFreeFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
@@ -67,12 +82,14 @@ def configure(level: str = "INFO") -> None:
 
 
 class ContentFreeFormatter(logging.Formatter):
-    """Renders a log record from its safe parts alone."""
+    """Renders a log record from its safe parts alone. Times are UTC."""
+
+    converter = time.gmtime  # type: ignore[assignment]  # as its documentation does
 
     def format(self, record: logging.LogRecord) -> str:
         """One JSON object, without a line break."""
         line: dict[str, object] = {
-            "at": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03d}",
+            "at": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
             "event": _event(record),
@@ -81,10 +98,18 @@ class ContentFreeFormatter(logging.Formatter):
         line |= {name: _safe(value) for name, value in fields.items() if name in NAMES}
         if not fields.keys() <= NAMES:
             line["fields_left_out"] = len(fields.keys() - NAMES)
+        if isinstance(record.msg, BaseException):  # uvicorn says so why it cannot listen
+            line |= _error(record.msg)
         if record.exc_info and record.exc_info[1] is not None:
-            line["error_class"] = error_class(record.exc_info[1])
+            line |= _error(record.exc_info[1])
             line["positions"] = _positions(record.exc_info[1])
         return json.dumps(line, separators=(",", ":"))
+
+
+def _error(error: BaseException) -> dict[str, object]:
+    said: dict[str, object] = {"error_class": error_class(error)}
+    code = error_code(error)
+    return said if code is None else said | {"code": code}
 
 
 def _event(record: logging.LogRecord) -> str:

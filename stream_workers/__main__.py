@@ -12,11 +12,11 @@ from typing import Any, Final
 import uvicorn
 from aiokafka.errors import KafkaError
 from fastapi import FastAPI
-from pydantic import ValidationError
 
 from servicekit import loop_errors
 from servicekit.health import health_router, metrics_router
 from servicekit.logs import Log, configure, error_class
+from servicekit.start import read_settings
 from stream_workers.app import assigned, create_app
 from stream_workers.asking import Question
 from stream_workers.batch import Topic
@@ -36,7 +36,6 @@ from stream_workers.topic_retention import Retention, RetentionGuard, find_reten
 from stream_workers.watch import Watch
 from stream_workers.write import Writer
 
-EXIT_SETTINGS: Final = 78  # EX_CONFIG
 _TOPIC_PAUSE_S: Final = 0.5
 _log = Log("worker")
 
@@ -170,14 +169,11 @@ async def serve(settings: WorkerSettings) -> int:
 
 
 def main() -> int:
-    """Entry point. Answers the exit code: 0 told to stop, 65 poison, 70 unexpected, 71 stuck, 76 fenced off, 78 settings."""
-    try:
-        settings = WorkerSettings()  # type: ignore[call-arg]  # filled from the environment
-    except ValidationError as error:
-        for problem in error.errors(include_input=False, include_context=False, include_url=False):
-            name = "_".join(str(part) for part in problem["loc"]).upper()
-            print(f"AGENTTRACER_WORKER_{name}: {problem['msg']}", file=sys.stderr)  # noqa: T201 - logging needs settings first
-        return EXIT_SETTINGS
+    """Entry point. Answers the exit code: 0 told to stop, 65 poison, 70 unexpected, 71 stuck, 76 fenced off.
+
+    Ends the process with 78 where its settings are unsound.
+    """
+    settings = read_settings(WorkerSettings)
     configure(settings.log_level)
     _spare_the_collector()
     return asyncio.run(serve(settings))

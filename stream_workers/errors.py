@@ -9,6 +9,7 @@ WorkerError
 ├── LogOvertakenError     the topic's retention deleted what was about to be read: begin again where the log begins now
 ├── RebuildError          a rebuild cannot go on: the message says what to do
 ├── HeldStoreError        nothing was deleted, somebody's transaction holds the tables: try again
+├── OldStoreError         nothing was deleted, what was live before the last swap is of another version: drop it first
 └── PoisonBrakeError      too many records cannot be stored: stop, somebody must look
 """
 
@@ -72,6 +73,16 @@ class HeldStoreError(WorkerError):
     def __init__(self) -> None:
         super().__init__(
             "nothing was deleted: another transaction holds the tables, maybe a rebuild that is finishing; try again"
+        )
+
+
+class OldStoreError(WorkerError):
+    """What was live before the last swap cannot be deleted from: it missed a migration."""
+
+    def __init__(self, schema: str) -> None:
+        super().__init__(
+            f"nothing was deleted: schema {schema}, live before the last rebuild, is of another version and would keep it; "
+            "run `agenttracer rebuild drop-old` first"
         )
 
 

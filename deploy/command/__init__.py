@@ -2,19 +2,30 @@
 
 import logging
 import sys
+from typing import Final
 
 from deploy.command.app import app
-from deploy.command.screen import show_error
-from deploy.errors import DeployError
+from deploy.command.screen import fault, show_error
+from deploy.errors import DeployError, SettingsError
 
-EXIT_FAILED = 1
+EXIT_FAILED: Final = 1
+EXIT_WRONG_SETTINGS: Final = 2  # as for wrong usage: nothing was done
+EXIT_FAULT: Final = 70
+"""EX_SOFTWARE of sysexits.h, as in the workers."""
 
 
 def main() -> None:
-    """Run the command; what went wrong is shown as one clear line, never as a traceback."""
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # its errors reach us as exceptions
+    """Run the command; what went wrong is shown as one clear line, never as a traceback, which could show values."""
+    for library in ("aiokafka", "asyncio"):  # their errors reach us as exceptions
+        logging.getLogger(library).setLevel(logging.CRITICAL)
     try:
         app()
+    except SettingsError as error:
+        show_error(str(error))
+        sys.exit(EXIT_WRONG_SETTINGS)
     except DeployError as error:
         show_error(str(error))
         sys.exit(EXIT_FAILED)
+    except Exception as error:  # noqa: BLE001 - its text and its traceback can hold addresses, passwords and values of rows
+        show_error(f"{fault(error)}; please report it")
+        sys.exit(EXIT_FAULT)

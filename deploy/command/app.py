@@ -167,7 +167,12 @@ def topics(
     state_dir: StateDir,
     kafka: Kafka = None,
     name: Annotated[str, typer.Option(envvar="AGENTTRACER_TOPIC", help="The topic's name.")] = EVENTS_TOPIC,
-    partitions: Annotated[int, typer.Option(min=1, help="Fixed when the topic is made.")] = PARTITIONS_DEFAULT,
+    partitions: Annotated[
+        int | None,
+        typer.Option(
+            min=1, show_default=f"{PARTITIONS_DEFAULT}, or what an existing topic has", help="Fixed when the topic is made."
+        ),
+    ] = None,
     replication_factor: Annotated[
         int | None, typer.Option(min=1, show_default="3, or 1 with fewer brokers", help="Copies of each partition.")
     ] = None,
@@ -177,7 +182,7 @@ def topics(
 ) -> None:
     """Create the events topic, or check and correct it.
 
-    Its settings are what the delivery promises rest on. The partition count is never changed.
+    Its settings are what the delivery promises rest on. The partition count is never changed; one that is asked for is checked.
     """
     infrastructure = Infrastructure(state_dir, existing=Existing(kafka_bootstrap=kafka), report=screen.Progress())
     report = asyncio.run(

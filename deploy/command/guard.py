@@ -29,7 +29,7 @@ def outcome_of(work: Coroutine[Any, Any, _T]) -> _T:
     except DeployError as error:
         screen.show_error(str(error))
     except Exception as error:  # noqa: BLE001 - a traceback could show values of rows
-        screen.show_error(f"a fault of our own ({type(error).__name__}); nothing is known of the store")
+        screen.show_error(f"{screen.fault(error)}; nothing is known of the store")
     raise typer.Exit(EXIT_COULD_NOT)
 
 

@@ -1,16 +1,17 @@
 """The subcommands by which operators prove what the store holds: `agenttracer verify` and `agenttracer rebuild`."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Final, NamedTuple
+from uuid import UUID
 
 import typer
 
 from agenttracer.wire.topics import EVENTS_TOPIC
 from deploy.command import screen
-from deploy.command.guard import EXIT_DIFFERENT, TopicName, found_topic, outcome_of, refusals
-from deploy.command.options import Kafka, Postgres, StateDir
+from deploy.command.guard import EXIT_COULD_NOT, EXIT_DIFFERENT, TopicName, found_topic, outcome_of, refusals
+from deploy.command.json_file import json_file_at
+from deploy.command.options import Kafka, Postgres, StateDir, refuse_options_before_subcommand
 from deploy.command.proof_screen import Bar, show_rebuild, show_verification
 from deploy.infrastructure import Existing, Infrastructure
 from stream_workers.rebuild import Outcome, Plan, drop_old, rebuild
@@ -28,7 +29,7 @@ def verify_store(
     postgres: Postgres = None,
     topic: TopicName = EVENTS_TOPIC,
     sample: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of the runs; the same ones every time.")] = 1.0,
-    run: Annotated[str | None, typer.Option(metavar="RUN_ID", help="One run only.")] = None,
+    run: Annotated[UUID | None, typer.Option(metavar="RUN_ID", help="One run only.")] = None,
     memory_mb: Annotated[
         int, typer.Option(envvar="AGENTTRACER_VERIFY_MEMORY_MB", min=16, help="Rows held at once; the rest waits on disk.")
     ] = MEMORY_DEFAULT_MB,
@@ -36,14 +37,16 @@ def verify_store(
 ) -> None:
     """Prove that the store is what the topic says.
 
-    Exit code: 0 equal, 1 different, 2 could not be found out. What the workers have not reached yet is no difference.
+    Exit code: 0 equal, 1 different, 2 could not be found out, as of a run that is in neither. What the workers have not reached
+    yet is no difference.
     """
     infrastructure = Infrastructure(state_dir, existing=Existing(kafka, postgres), report=screen.Progress())
-    scope = Scope(sample, run.lower() if run else None)
+    scope = Scope(sample, str(run) if run else None)
+    write_json = json_file_at(json_file)
     report = outcome_of(_verify(infrastructure, topic, scope=scope, memory_bytes=memory_mb << 20))
+    refuse_empty_proof(report, scope)
     show_verification(report)
-    if json_file is not None:
-        json_file.write_text(json.dumps(report.document(), indent=2) + "\n", encoding="utf-8")
+    write_json(report.document())
     if not report.equal:
         raise typer.Exit(EXIT_DIFFERENT)
 
@@ -73,14 +76,15 @@ def rebuild_store(
     Killed anywhere, the next call goes on. Exit code: 0 equal (and swapped), 1 different or not swapped, 2 could not.
     """
     if context.invoked_subcommand is not None:
+        refuse_options_before_subcommand(context)
         return
     infrastructure = Infrastructure(state_dir, existing=Existing(kafka, postgres), report=screen.Progress())
     pace = Pace(processes, max_events_per_s)
     wish = Wish(restart=restart, swap_equal=swap, accept=accept_differences)
+    write_json = json_file_at(json_file)
     outcome = outcome_of(_rebuild(infrastructure, topic, pace, wish))
     show_rebuild(outcome)
-    if json_file is not None:
-        json_file.write_text(json.dumps(asdict(outcome), indent=2) + "\n", encoding="utf-8")
+    write_json(asdict(outcome))
     if (swap and outcome.pause_s is None) or not (outcome.diff.empty or accept_differences):
         raise typer.Exit(EXIT_DIFFERENT)
 
@@ -91,6 +95,17 @@ def drop_old_store(state_dir: StateDir, postgres: Postgres = None) -> None:
     infrastructure = Infrastructure(state_dir, existing=Existing(postgres_dsn=postgres), report=screen.Progress())
     dropped = outcome_of(refusals(infrastructure, lambda: drop_old(infrastructure.owner_dsn)))
     screen.Progress()("the old schema is gone" if dropped else "there was no old schema")
+
+
+def refuse_empty_proof(report: Report, scope: Scope) -> None:
+    """End with exit code 2 where one run was asked for and nothing of it was there to compare: that proves nothing."""
+    if scope.run_id is None or report.runs_compared or report.runs_out_of_reach or not report.equal:
+        return
+    screen.show_error(
+        "nothing is proved: neither the topic nor the store has this run, or it was deleted or expired; "
+        "check --run, and --topic and --postgres"
+    )
+    raise typer.Exit(EXIT_COULD_NOT)
 
 
 class Pace(NamedTuple):

@@ -1,6 +1,7 @@
 """What the command shows: progress lines, tables, errors. Decides nothing."""
 
 import time
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -34,6 +35,13 @@ class Progress:
 def show_error(message: str) -> None:
     """Print an error."""
     errors.print(f"[bold red]agenttracer:[/bold red] {escape(message)}", soft_wrap=True)
+
+
+def fault(error: BaseException) -> str:
+    """What may be said of an exception that nobody expected: its class and where it came from, never its message."""
+    frames = traceback.extract_tb(error.__traceback__)[-6:]
+    positions = ", ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in frames)
+    return f"a fault of our own: {type(error).__name__} at {positions}"
 
 
 def note(line: str) -> None:

@@ -9,8 +9,10 @@ from urllib.parse import urlsplit
 from deploy.endpoints import PipelineEndpoints, read_endpoints
 from deploy.errors import NotRunningError
 from deploy.local_stack import LocalStack
+from deploy.local_stack.kafka import KafkaServer
 from deploy.local_stack.owned_process import OwnedProcess
 from deploy.local_stack.ports import LOOPBACK
+from deploy.local_stack.postgres import PostgresServer
 from deploy.local_stack.server import Server
 from deploy.ready_probe import Answer, Probe
 from deploy.services import GATEWAY
@@ -44,7 +46,9 @@ class PartState:
 
 
 def look(state_dir: Path) -> list[PartState]:
-    """Look at every part that should run, and at Kafka and PostgreSQL in any case."""
+    """Look at every part that should run, and at Kafka and PostgreSQL in any case. Makes no state directory."""
+    if not state_dir.exists():
+        return [PartState(server.name, State.STOPPED, "", None) for server in (KafkaServer, PostgresServer)]
     stack = LocalStack(state_dir)
     try:
         endpoints = read_endpoints(stack.state_dir)

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from deploy.errors import StartError
+from deploy.errors import NotRunningError, StartError
 from deploy.local_stack.files import write_atomically
 from deploy.local_stack.java import Java, choose_java
 from deploy.local_stack.kafka_config import log4j2_properties, server_properties
@@ -35,7 +35,9 @@ class KafkaServer(Server):
 
     @property
     def bootstrap(self) -> str:
-        """What clients are given to connect: `host:port`."""
+        """What clients are given to connect: `host:port`. Raises NotRunningError before the first start."""
+        if self.port is None:
+            raise NotRunningError("Kafka was never started here; run `agenttracer up`, or name another Kafka with --kafka")
         return f"{LOOPBACK}:{self.port}"
 
     def answers(self) -> bool:

@@ -13,6 +13,7 @@ from deploy.errors import StateError
 from deploy.local_stack.files import write_atomically
 
 LOOPBACK = "127.0.0.1"
+PORT_MAX = 65_535
 
 # Below every system's range for outgoing connections: a client that keeps trying a stopped server's port from inside that range
 # can be given this very port as its own and connect to itself, and the server never gets it back.
@@ -30,9 +31,10 @@ class PortBook:
     def remembered(self, part: str) -> int | None:
         """Give the port that this part had last; None if it never had one."""
         try:
-            return int((self._folder / part).read_text())
+            port = int((self._folder / part).read_text())
         except (FileNotFoundError, ValueError):
             return None
+        return port if 1 <= port <= PORT_MAX else None
 
     def choose(self, part: str, *, preferred: int) -> int:
         """Give a port that is free now: the one it had, else the preferred one, else any; and remember it."""

@@ -51,17 +51,25 @@ class LocalStack:
         self.start_servers(self.servers)
         return self.endpoints
 
-    def start_servers(self, servers: Sequence[Server]) -> None:
-        """Start these side by side. When one fails, those that this call started are stopped again and its error is raised."""
+    def start_servers(self, servers: Sequence[Server]) -> Sequence[Server]:
+        """Start these side by side and give those that did not run already.
+
+        When one fails, those that this call started are stopped again and its error is raised.
+        """
         started, errors = _at_once(servers, lambda server: server.start())
         if errors:
             for server in started:
                 server.stop()
             raise errors[0]
+        return started
 
     def stop(self) -> None:
         """Stop both in order; nothing happens to one that does not run."""
-        _, errors = _at_once(self.servers, lambda server: server.stop())
+        self.stop_servers(self.servers)
+
+    def stop_servers(self, servers: Sequence[Server]) -> None:
+        """Stop these in order; nothing happens to one that does not run."""
+        _, errors = _at_once(servers, lambda server: server.stop())
         if errors:
             raise errors[0]
 

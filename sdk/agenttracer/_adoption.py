@@ -33,12 +33,21 @@ def parcels_of(segment: Segment, *, max_events: int) -> Adopted:
     try:
         producer = to_json(read_producer(json.loads(first.records[0]), Lenient()))
     except (ContractError, ValueError, RecursionError, IndexError):
-        return Adopted(b"", [], segment.size, damaged=1)
+        return Adopted(b"", [], segment.size, damaged=max(1, _left(segment)))  # nobody knows any more whose they are
     start = max(segment.position, first.end)
     reading = segment.read(start, max_records=max_events, max_bytes=BODY_MAX_BYTES // 2)
     parcels = [parcel for record in reading.records if (parcel := _rebuilt(record)) is not None]
     damaged = reading.damaged + len(reading.records) - len(parcels)
     return Adopted(producer, parcels, reading.end, damaged)
+
+
+def _left(segment: Segment) -> int:
+    """How many events a segment still has, the damaged ones included."""
+    at, count = segment.position, 0 if segment.position else -_FIRST
+    while at < segment.size:
+        reading = segment.read(at, max_records=segment.size, max_bytes=BODY_MAX_BYTES)
+        at, count = reading.end, count + len(reading.records) + reading.damaged
+    return count
 
 
 def _rebuilt(record: bytes) -> Parcel | None:

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iter
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
+from agenttracer import _warn
 from agenttracer._current import CURRENT, ScopeToken, leave
 from agenttracer._run import Run
 from agenttracer._step import Step
@@ -25,13 +26,16 @@ class Visit:
     def __init__(self, scope: Scope | None) -> None:
         self.scope = scope
         self.token: ScopeToken | None = None
+        self._inner = scope
+        """Where the body was when it was left: in a step of its own, perhaps."""
 
     def __enter__(self) -> Self:
-        self.token = CURRENT.set(self.scope)
+        self.token = CURRENT.set(self._inner)
         return self
 
     def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
         if self.token is not None:
+            self._inner = CURRENT.get()
             leave(self.token)
 
     def over(self, error: BaseException | None) -> None:
@@ -85,7 +89,7 @@ def around(function: FunctionT, visit: Callable[[], Visit]) -> FunctionT:
         wrapped = _async_generator(function, visit)
     elif inspect.isgeneratorfunction(function):
         wrapped = _generator(function, visit)
-    elif inspect.iscoroutinefunction(function):
+    elif inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004 - objects have it too
         wrapped = _coroutine(function, visit)
     else:
         wrapped = _plain(function, visit)
@@ -131,9 +135,9 @@ class _Resumed(Iterator[Any]):
         with self._stay:
             return self._generator.send(value)
 
-    def throw(self, error: BaseException, *_: object) -> Any:  # noqa: ANN401 - passed on
+    def throw(self, *error: Any) -> Any:  # noqa: ANN401 - passed on, in one part or, before 3.12, in three
         with self._stay:
-            return self._generator.throw(error)
+            return self._generator.throw(*error)
 
     def close(self) -> None:
         with self._stay:
@@ -175,6 +179,9 @@ def traced_step(kind: str, name: str | None = None) -> Callable[[FunctionT], Fun
     `kind` and `name` are those of `Run.step`; without `name` it is the function's own. Outside any run the function runs
     untraced. Arguments and values are passed on and never looked at.
     """
+    if callable(kind):  # used bare
+        _warn.once("traced_step", "traced_step was used without a kind; its steps are 'other'")
+        return traced_step("other")(kind)
 
     def decorate(function: FunctionT) -> FunctionT:
         known_as = name or str(getattr(function, "__name__", _NAMELESS))

@@ -40,7 +40,7 @@ def _directory(value: object) -> str:
 
 
 def _secret(value: object) -> str:
-    text = str(value)
+    text = value.decode() if isinstance(value, bytes) else str(value)
     if not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError
     return text

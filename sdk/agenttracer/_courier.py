@@ -1,6 +1,5 @@
 """Delivering a batch: sends it until it is accepted or must be given up, and accounts for every event of it either way."""
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
@@ -10,7 +9,7 @@ from agenttracer._batch import Parcel, body_of
 from agenttracer._counters import Counters
 from agenttracer._ids import random_below
 from agenttracer._losses import Losses
-from agenttracer._patience import Patience
+from agenttracer._patience import Patience, now
 from agenttracer._verdict import Action, Verdict, judge
 from agenttracer.wire.events import EventsDropped
 from agenttracer.wire.vocabulary import DropReason
@@ -46,6 +45,8 @@ class Lot:
     parcels: Sequence[Parcel]
     producer: bytes
     account: Account
+    kept: bool = False
+    """On disk, where it can wait for a key that the gateway knows."""
 
 
 class Courier:
@@ -73,10 +74,10 @@ class Courier:
     @property
     def paused(self) -> bool:
         """Whether the gateway refused our key and is left alone for a while."""
-        return time.monotonic() < self._paused_until
+        return now() < self._paused_until
 
     def deliver(self, *lots: Lot) -> bool:
-        """Send until accepted or dropped. False when the end of the process came first: then the rest stays in flight."""
+        """Send until accepted or dropped. False when the end of the process, or a pause, came first: the rest stays in flight."""
         self._open += reversed(lots)
         return self.finish()
 
@@ -89,7 +90,9 @@ class Courier:
             except Exception:  # noqa: BLE001 - a bug of ours must not stop the thread; its events are accounted for
                 self._counters.internal_error()
                 verdict = Verdict(Action.DROP, reason=DropReason.INTERNAL)
-            if verdict is None:
+            if verdict is not None and verdict.action is Action.PAUSE:
+                self._pause()
+            if verdict is None or (verdict.action is Action.PAUSE and lot.kept):
                 return False
             self._open.pop()
             if verdict.action is Action.SPLIT and len(lot.parcels) > 1:
@@ -126,10 +129,7 @@ class Courier:
         lot.account.accept(sum(parcel.counted for index, parcel in enumerate(lot.parcels) if index not in refused))
 
     def _give_up(self, lot: Lot, verdict: Verdict) -> None:
-        if verdict.action is Action.PAUSE and not self.paused:
-            self._paused_until = time.monotonic() + PAUSE_S
-            _warn.once("unauthorized", "the gateway refuses the API key; nothing is sent for 5 minutes")
-        elif verdict.reason is DropReason.REFUSED:
+        if verdict.reason is DropReason.REFUSED:
             _warn.once("refused", "the gateway refuses what is sent; is api_url right? AgentTracer.stats().dropped counts it")
         for parcel in lot.parcels:
             if parcel.counted:
@@ -137,6 +137,16 @@ class Courier:
         # Reports that were refused all by themselves are not told again: that would go on for ever.
         after = self._losses.tell_again if any(parcel.counted for parcel in lot.parcels) else self._losses.told
         after(_reports(lot))
+
+    def _pause(self) -> None:
+        if not self.paused:
+            self._paused_until = now() + PAUSE_S
+            _warn.once("unauthorized", "the gateway refuses the API key; nothing is sent for 5 minutes")
+
+    def recipient(self) -> str:
+        """A digest of gateway and key."""
+        self._transport = self._transport or self._connect()
+        return self._transport.recipient()
 
     def close(self) -> None:
         """Close the connection, if there is one."""

@@ -97,7 +97,7 @@ class StepDraft:
             kind=self.kind,
             name=self.name,
             started_at=self.run.at_us(self.began_ns),
-            duration_us=min((self.ended_ns - self.began_ns) // 1_000, events.DURATION_MAX_US),
+            duration_us=min(max(0, self.ended_ns - self.began_ns) // 1_000, events.DURATION_MAX_US),
             status=StepStatus.OK if self.evidence is None else StepStatus.ERROR,
             parent_step_id=step_id(self.parent_bits) if self.parent_bits else None,
             attempt=self.attempt,

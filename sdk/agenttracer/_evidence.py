@@ -20,8 +20,17 @@ _ERRNO: Final = range(1, 65_536)
 
 
 def evidence_of(error: BaseException) -> "Evidence":
-    """Evidence of `error`. Never raises: an attribute that cannot be read is absent."""
+    """Evidence of `error`. Never raises: what cannot be read is absent."""
     from agenttracer.wire.events import Evidence  # noqa: PLC0415 - loaded by the first tracer, not by importing the SDK
+
+    try:
+        return _read_all(error)
+    except Exception:  # noqa: BLE001 - a property of somebody else's class may raise anything
+        return Evidence(error_class=_class_name(type(error)))
+
+
+def _read_all(error: BaseException) -> "Evidence":
+    from agenttracer.wire.events import Evidence  # noqa: PLC0415 - as above
 
     response = _read(error, "response")
     return Evidence(
@@ -66,8 +75,9 @@ def _error_code(error: BaseException, response: object) -> str | None:
         return None  # its `code` may be a message: `sys.exit("text")`
     candidates = (_read(error, attribute) for attribute in ("code", "error_code", "sqlstate"))
     for code in (*candidates, _aws(response, "Error", "Code")):
-        if isinstance(code, str) and len(code) <= NAME_MAX_CHARS and is_name(code):
-            return str(code)
+        text = str.__str__(code) if issubclass(type(code), str) else ""  # not what a subclass makes of it
+        if 0 < len(text) <= NAME_MAX_CHARS and is_name(text):
+            return text
     return None
 
 

@@ -25,6 +25,11 @@ def is_fitting_name(value: object) -> bool:
     return isinstance(value, str) and len(value) <= form.NAME_MAX_CHARS and form.is_name(value)
 
 
+def _plain(value: object) -> str | None:
+    """The text of a str, without what a subclass makes of it; None for anything else, however it poses."""
+    return str.__str__(value) if issubclass(type(value), str) else None
+
+
 class Fit:
     """Replaces or leaves out what does not fit. `note` is told the rule each time."""
 
@@ -33,19 +38,21 @@ class Fit:
 
     def name(self, value: object, *, field: str) -> str:
         """A name that fits: `value`, or with `-` for its spaces, or `__invalid__`."""
-        if is_fitting_name(value):
-            return str(value)
-        fitting = form.fitting_name(value) if isinstance(value, str) else INVALID_NAME
+        text = _plain(value)
+        if text is not None and is_fitting_name(text):
+            return text
+        fitting = INVALID_NAME if text is None else form.fitting_name(text)
         self._misfit("name", f"{field} does not have the form of a name; it is sent with '-' for spaces or as {INVALID_NAME}")
         return fitting
 
     def code(self, value: object) -> str:
         """A failure code that fits: `value`, or in lower case with `_` for `-`, or `unspecified`."""
-        if isinstance(value, str) and len(value) <= form.NAME_MAX_CHARS:
-            if form.is_code(value):
-                return str(value)
+        text = _plain(value)
+        if text is not None and len(text) <= form.NAME_MAX_CHARS:
+            if form.is_code(text):
+                return text
             self._misfit("code", "failure_code does not have the form of a code; it is sent in lower case with '_'")
-            lowered = value.lower().replace("-", "_")
+            lowered = text.lower().replace("-", "_")
             return lowered if form.is_code(lowered) else CODE_PLACEHOLDER
         self._misfit("code", f"failure_code does not have the form of a code; it is sent as {CODE_PLACEHOLDER}")
         return CODE_PLACEHOLDER
@@ -61,6 +68,9 @@ class Fit:
     def metadata(self, given: Mapping[str, object] | None) -> dict[str, MetadataValue]:
         """The entries that fit. At most `MAX_KEYS` of them."""
         kept: dict[str, MetadataValue] = {}
+        if given is not None and not isinstance(given, Mapping):
+            self.left_out("type")
+            return kept
         for key, value in (given or {}).items():
             rule = metadata_rule(key, value) if len(kept) < MAX_KEYS else "too_many_keys"
             if rule is None:
@@ -81,10 +91,10 @@ class Fit:
         self._misfit(rule, f"metadata was left out (rule {rule}); AgentTracer.stats().misfits counts how often")
 
     def _member(self, vocabulary: type[_StrEnumT], value: object, *, fallback: _StrEnumT) -> _StrEnumT:
-        if isinstance(value, str):
-            for member in vocabulary:
-                if member == value:
-                    return member
+        text = _plain(value)
+        for member in vocabulary:
+            if member == text:
+                return member
         self._misfit("unknown_value", f"a {vocabulary.__name__} is not in the contract's vocabulary; it is sent as {fallback}")
         return fallback
 

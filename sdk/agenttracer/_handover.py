@@ -44,13 +44,14 @@ class Handover:
         self._producer = producer
         self._batch_max_events = batch_max_events
         self._adopted: Adopted | None = None
+        spool.recipient = courier.recipient
 
     def keep(self, parcels: Sequence[Parcel]) -> list[Parcel]:
         """Write events to the spool; the answer is those that it did not take."""
         return self.spool.append(parcels)
 
     def deliver(self) -> bool:
-        """Deliver what this process spooled, oldest first. False when the end of the process came first."""
+        """Deliver what this process spooled, oldest first. False when the end of the process, or a pause, came first."""
         for _ in range(_ROUNDS_MAX):
             self.spool.done()
             parcels = self.spool.next_lot(max_events=self._batch_max_events)
@@ -59,7 +60,7 @@ class Handover:
                 self._queue.lose(unreadable, DropReason.INTERNAL)
             if parcels is None:
                 return True
-            if not self._courier.deliver(Lot(parcels=parcels, producer=self._producer, account=self._queue)):
+            if not self._courier.deliver(Lot(parcels=parcels, producer=self._producer, account=self._queue, kept=True)):
                 return False
         return True
 
@@ -72,7 +73,8 @@ class Handover:
             return False
         _, parcels, _, damaged = self._adopted
         self.legacy.lost += damaged
-        if parcels and not self._courier.deliver(Lot(parcels=parcels, producer=self._adopted.producer, account=self.legacy)):
+        lot = Lot(parcels=parcels, producer=self._adopted.producer, account=self.legacy, kept=True)
+        if parcels and not self._courier.deliver(lot):
             return False
         self.spool.adopted_done(self._adopted)
         self._adopted = None

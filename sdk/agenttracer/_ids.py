@@ -1,5 +1,6 @@
 """Ids: random, apart from the generator that agents seed, and new in a forked child. No other module draws random numbers."""
 
+import os
 from _random import Random  # what `random.Random` is made of, without the milliseconds that importing the rest of it takes
 from typing import Final
 
@@ -10,9 +11,8 @@ random_bits = _generator.getrandbits
 random_below = _generator.random
 
 
-def reseed() -> None:
-    """Part ways with the parent process: called in a forked child, which would otherwise draw the same ids."""
-    _generator.seed()
+if hasattr(os, "register_at_fork"):  # here, since a server may import the package, fork its workers, and only they make tracers
+    os.register_at_fork(after_in_child=_generator.seed)
 
 
 def new_run_value(now_ns: int) -> int:

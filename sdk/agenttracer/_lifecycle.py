@@ -16,7 +16,7 @@ import weakref
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from agenttracer import _ids, _warn
+from agenttracer import _warn
 
 if TYPE_CHECKING:
     from agenttracer._pipeline import Pipeline
@@ -57,7 +57,8 @@ def shut_down_all() -> None:
     for pipeline, deadline in deadlines.items():
         pipeline.stop_by(deadline)
     for pipeline, deadline in deadlines.items():
-        pipeline.close(deadline)
+        with contextlib.suppress(Exception):  # what one cannot do must not keep the others from it
+            pipeline.close(deadline)
         forget(pipeline)
 
 
@@ -72,9 +73,15 @@ def watch_process_exit() -> None:
 
 
 def watch_sigterm() -> None:
-    """Handle SIGTERM from now on, if that is the default's to handle and this is the thread that may change it."""
+    """Handle SIGTERM from now on, if that is the default's to handle and this is the thread that may change it.
+
+    Not as process 1, as in many containers: there the default is that nothing happens, and the agent goes on.
+    """
+    if os.getpid() == 1:
+        return
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _flush_and_end)
+        with contextlib.suppress(ValueError):  # a subinterpreter's main thread is not the process's
+            signal.signal(signal.SIGTERM, _flush_and_end)
 
 
 def _flush_and_end(number: int, _frame: FrameType | None) -> None:
@@ -89,7 +96,6 @@ def _flush_and_end(number: int, _frame: FrameType | None) -> None:
 
 
 def _after_fork_in_child() -> None:
-    _ids.reseed()
     _warn.forget()
     for pipeline in list(_known):
         pipeline.forked()

@@ -10,7 +10,7 @@ from agenttracer.wire.vocabulary import DropReason
 _REMEMBERED: Final = 10_000
 """Pairs of run and reason remembered; about 2 MiB. Beyond it the oldest is forgotten: totals stay right, its run is not told."""
 
-_Totals = OrderedDict[tuple[str, DropReason], int]
+_Key = tuple[str, DropReason]
 
 
 class Losses:
@@ -18,8 +18,9 @@ class Losses:
 
     def __init__(self, lock: threading.RLock) -> None:
         self._lock = lock
-        self._told: _Totals = OrderedDict()
-        self._untold: _Totals = OrderedDict()
+        self._told: OrderedDict[_Key, int] = OrderedDict()
+        self._untold: OrderedDict[_Key, list[int]] = OrderedDict()
+        """Totals each alone in a list, so that adding to one is no call in which a signal's handler could add to it too."""
         self._telling = 0
         self.by_reason = dict.fromkeys(DropReason, 0)
         self.unreported = 0
@@ -29,8 +30,9 @@ class Losses:
         key = (run_id, reason)
         with self._lock:
             self.by_reason[reason] += 1
+            total = self._untold.setdefault(key, [0])
             told = self._told.pop(key, 0)
-            self._untold[key] = self._untold.get(key, told) + 1
+            total[0] += told + 1
             if len(self._untold) + len(self._told) > _REMEMBERED:
                 self._forget_one()
 
@@ -44,7 +46,7 @@ class Losses:
         if self._told:
             self._told.popitem(last=False)
         else:
-            self.unreported += self._untold.popitem(last=False)[1]
+            self.unreported += self._untold.popitem(last=False)[1][0]
 
     @property
     def all_told(self) -> bool:
@@ -55,7 +57,8 @@ class Losses:
     def reports(self, *, limit: int) -> list[EventsDropped]:
         """Up to `limit` reports to send, each to be followed by `told` or `tell_again`."""
         with self._lock:
-            taken = [self._untold.popitem(last=False) for _ in range(min(limit, len(self._untold)))]
+            popped = [self._untold.popitem(last=False) for _ in range(min(limit, len(self._untold)))]
+            taken = [(key, total[0]) for key, total in popped]
             self._told.update(taken)
             self._telling += len(taken)
         return [EventsDropped(run_id=run_id, reason=reason, total=total) for (run_id, reason), total in taken]
@@ -72,4 +75,4 @@ class Losses:
             for report in reports:
                 key = (report.run_id, report.reason)
                 if key in self._told:
-                    self._untold[key] = self._told.pop(key)
+                    self._untold[key] = [self._told.pop(key)]

@@ -2,10 +2,14 @@
 
 import threading
 import time
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+now: Final = partial(time.monotonic)
+"""Out of reach of the agent's tests, which may stop its clock."""
 
 
 class Bell:
@@ -43,8 +47,10 @@ class Patience:
         self._deadline: float | None = None
 
     def stop_by(self, deadline: float) -> None:
-        """Everything must be over at `deadline`, a reading of time.monotonic."""
-        self._deadline = deadline
+        """Everything must be over at `deadline`, a reading of time.monotonic. It is not put off."""
+        left_s = deadline - time.monotonic()  # by the caller's clock
+        if self._deadline is None or now() + left_s < self._deadline:
+            self._deadline = now() + left_s
         self.bell.ring()
 
     @property
@@ -59,13 +65,13 @@ class Patience:
 
     def left_s(self) -> float | None:
         """Seconds that are left, None without an end in sight."""
-        return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+        return None if self._deadline is None else max(0.0, self._deadline - now())
 
     def nap(self, seconds: float, *, skippable: bool) -> bool:
         """Wait. False, at once, when the time left is shorter. A flush ends a `skippable` nap early."""
-        end = time.monotonic() + seconds
+        end = now() + seconds
         while self._deadline is None or end < self._deadline:
-            left_s = end - time.monotonic()
+            left_s = end - now()
             if left_s <= 0:
                 return True
             rung = self.bell.wait(left_s if self.meanwhile is None else min(left_s, self.meanwhile_every_s))

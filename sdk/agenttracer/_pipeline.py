@@ -3,10 +3,9 @@
 import contextlib
 import sys
 import threading
-import time
 from typing import TYPE_CHECKING, Final
 
-from agenttracer import _lifecycle, _loading
+from agenttracer import __version__, _lifecycle, _loading
 from agenttracer._config import Config
 from agenttracer._counters import Counters, FlushResult, Stats
 from agenttracer._courier import Courier
@@ -15,11 +14,10 @@ from agenttracer._fit import Fit
 from agenttracer._heartbeat import OpenRuns
 from agenttracer._ids import new_producer_id
 from agenttracer._losses import Losses
-from agenttracer._patience import Bell, Patience
+from agenttracer._patience import Bell, Patience, now
 from agenttracer._queue import Nowhere, Outlet, Queue
 from agenttracer._sampling import Allowance, Holdback, is_told
 from agenttracer._sender import Sender
-from agenttracer._version import SDK_NAME
 from agenttracer.errors import AgentTracerError, UsageError
 from agenttracer.wire.envelope import Producer
 from agenttracer.wire.writer import to_json
@@ -32,6 +30,8 @@ if TYPE_CHECKING:
 _BEATS_PER_SILENCE: Final = 3
 """Heartbeats in the time after which a run counts as abandoned: two may be lost on the way."""
 
+_KEEP_S: Final = 0.25
+"""How long after the time for the end the disk may still be written."""
 
 _HELD_SHARE: Final = 4
 """Of the queue's memory, what may be held back besides for runs that are not sampled: a quarter."""
@@ -70,7 +70,7 @@ class Pipeline:
         self._queue = Queue(
             max_events=config.queue_max_events,
             max_bytes=config.queue_max_bytes,
-            wake_at=config.batch_max_events,
+            wake_at=min(config.batch_max_events, config.queue_max_events // 2),
             losses=self._losses,
             lock=self.lock,
             bell=self._patience.bell,
@@ -86,7 +86,7 @@ class Pipeline:
             id=new_producer_id(),
             agent=self.fit.name(agent_id, field="agent_id"),
             agent_version=self.fit.name(agent_version, field="agent_version"),
-            sdk=SDK_NAME,
+            sdk=f"python/{__version__}",
         )
         courier = Courier(connect=self._connect, losses=self._losses, patience=self._patience, counters=self.counters)
         self.agent = producer.agent
@@ -133,13 +133,13 @@ class Pipeline:
         """Start the sender's thread, the first time or after it died."""
         try:
             with self.lock:
-                if not self._queue.unattended or self._queue.closed or self._patience.stopping:
+                if self._queue.closed or self._patience.stopping or not self._queue.claim():
                     return
+                thread = threading.Thread(target=self._sender.run, name="agenttracer-sender", daemon=True)
+                thread.start()
                 if self._thread is not None:
                     self.counters.sender_restarted()
-                self._thread = threading.Thread(target=self._sender.run, name="agenttracer-sender", daemon=True)
-                self._queue.unattended = False
-                self._thread.start()
+                self._thread = thread
             _lifecycle.watch_process_exit()
         except Exception:  # noqa: BLE001 - no more threads to be had: the next event tries again
             self._queue.unattended = True
@@ -187,10 +187,11 @@ class Pipeline:
         """A consistent moment of all counters."""
         handover = self._handover
         with self.lock:
+            emitted, pending = self._queue.account()
             return Stats(
-                emitted=self._queue.emitted,
+                emitted=emitted,
                 accepted=self._queue.accepted,
-                pending=len(self._queue),
+                pending=pending,
                 spooled=0
                 if handover is None
                 else min(handover.spool.events, self._queue.in_flight),  # a lot may be half accepted
@@ -233,9 +234,13 @@ class Pipeline:
 
     def close(self, deadline: float) -> FlushResult:
         """Wait for the sender, give up what is left, and say how much that was, once, on stderr. Idempotent."""
-        thread = self._thread
+        thread, patience = self._thread, self._patience
+        patience.stop_by(deadline)
         if thread is not None and thread is not threading.current_thread():
-            thread.join(max(0.0, deadline - time.monotonic()))
+            if self._handover is not None:
+                thread.join((patience.left_s() or 0.0) / 4)  # then this one helps
+                self._spill(patience.left_s() or 0.0)
+            thread.join(patience.left_s())
         kept = self._keep()
         left = self._queue.close(kept=kept)
         if left or kept:
@@ -248,12 +253,15 @@ class Pipeline:
         """Write what is left to the spool, if there is one, and close that. How many events it keeps for a later process."""
         if self._handover is None:
             return 0
+        self._spill(max(_KEEP_S, self._patience.left_s() or 0.0))
+        return min(self._handover.spool.close(now() + _KEEP_S), self._queue.in_flight)  # a lot may be half accepted
+
+    def _spill(self, within_s: float) -> None:
         try:
             if not self._queue.closed:
-                self._sender.spill()
+                self._sender.spill(now() + within_s)
         except Exception:  # noqa: BLE001 - telemetry never harms the agent, not at its end either
             self.counters.internal_error()
-        return min(self._handover.spool.close(), self._queue.in_flight)  # a lot may be half accepted
 
 
 def _heartbeat_interval_s(config: Config) -> float:

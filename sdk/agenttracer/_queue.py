@@ -85,6 +85,7 @@ class Queue:
         self._taken: Position = (0, 0)
         self._settled: Position = (0, 0)
         self._unattended = True
+        self._vacancy = [None]
         self.closed = False
         self.accepted = 0
         self.in_flight = 0
@@ -98,11 +99,6 @@ class Queue:
         return len(self._steps) + len(self._reserved)
 
     @property
-    def emitted(self) -> int:
-        """Events that were given to this queue."""
-        return sum(self._taken) + self.waiting + self._turned_away
-
-    @property
     def unattended(self) -> bool:
         """No thread empties this queue: whoever puts something in has to rouse one."""
         return self._unattended
@@ -110,7 +106,22 @@ class Queue:
     @unattended.setter
     def unattended(self, unattended: bool) -> None:
         self._unattended = unattended
+        self._vacancy[:] = [None] if unattended else []
         self._look_ahead()
+
+    def claim(self) -> bool:
+        """Whether the caller is to start the thread: of all who ask, one."""
+        try:
+            self._vacancy.pop()
+        except IndexError:
+            return False
+        self.unattended = False
+        return True
+
+    def account(self) -> tuple[int, int]:
+        """Events that were given to this queue, and those of them that are pending, of one moment."""
+        waiting = self.waiting
+        return sum(self._taken) + waiting + self._turned_away, waiting + self.in_flight
 
     def _look_ahead(self) -> None:
         """Find anew how far steps may be appended without a look: to where the sender is woken, then to the bounds."""

@@ -119,12 +119,15 @@ class Run(RunHead):
         if pipeline.strict:
             require_metadata({} if metadata is None else metadata)
             require_traceparent(traceparent)
-        if traceparent is not None:
-            self.origin = pipeline.fit.traceparent(traceparent)
-        elif (scope := CURRENT.get()) is not None:
-            self.origin = Origin(scope.run.run_id, scope.bits, sampled=scope.run.held is None)
-        if metadata:
-            self.metadata = pipeline.fit.metadata(metadata)
+        try:
+            if traceparent is not None:
+                self.origin = pipeline.fit.traceparent(traceparent)
+            elif (scope := CURRENT.get()) is not None:
+                self.origin = Origin(scope.run.run_id, scope.bits, sampled=scope.run.held is None)
+            if metadata:
+                self.metadata = pipeline.fit.metadata(metadata)
+        except Exception as error:  # noqa: BLE001 - telemetry never harms the agent
+            self.guard(error)
         pipeline.began(self)
 
     def event(self, fit: "Fit") -> "RunStarted":
@@ -203,7 +206,7 @@ class Run(RunHead):
                 known, name = _KINDS[kind], _NAMES[name]
             except (KeyError, TypeError):  # not seen before, or nothing that could be looked up
                 known, name = self._fitting(kind, name)
-            nth = 0 if attempt is None else min(max(int(attempt), 1), 10_000)
+            nth = 0 if attempt is None else self._nth(attempt)
         except Exception as error:  # noqa: BLE001 - telemetry never harms the agent
             self.guard(error)
             known, name, nth = StepKind.OTHER, INVALID_NAME, 1
@@ -216,6 +219,13 @@ class Run(RunHead):
         step.parent = step.evidence = step.metadata = step.token = None
         step.ended_ns = step.began_ns = step.failures = step.cause_bits = 0
         return step
+
+    def _nth(self, attempt: int) -> int:
+        try:
+            return min(max(int(attempt), 1), 10_000)
+        except Exception as error:  # noqa: BLE001 - telemetry never harms the agent
+            self.guard(error)
+            return 1
 
     def _fitting(self, kind: str, name: str) -> tuple[StepKind, str]:
         """Kind and name as they may be sent, or MisfitError when strict. At once: no text may wait in the queue."""
@@ -307,6 +317,8 @@ class Run(RunHead):
     def _end(self, error: BaseException | None) -> None:
         if not self.claim_end():
             raise UsageError("a run can end once")
+        if isinstance(error, GeneratorExit):
+            error = None  # a generator's consumer has enough
         end = RunEndDraft(
             self,
             seq=next(self.seqs),
@@ -316,7 +328,11 @@ class Run(RunHead):
         )
         if error is not None:
             end.evidence = evidence_of(error)
-            end.cause_bits = self.remembering().passages.origin(error, scope=0)
+            try:
+                end.cause_bits = self.remembering().passages.origin(error, scope=0)
+            except Exception as internal:  # noqa: BLE001 - telemetry never harms the agent
+                self.guard(internal, quietly=True)
+        self.memory = None  # the run itself waits in the queue
         self.pipeline.over(self, end)
 
     def concluded(self) -> RunEnd:

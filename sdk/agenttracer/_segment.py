@@ -61,11 +61,11 @@ class Segment:
 
     @classmethod
     def adopt(cls, path: Path) -> Self | None:
-        """The segment at `path` if nobody owns it any more. Raises OSError."""
+        """The segment at `path` if nobody owns it any more. Raises OSError where there are no locks to be had."""
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except FileNotFoundError:
-            return None
+        except OSError:
+            return None  # removed meanwhile, or a folder, or a link
         if _own(descriptor):
             return cls(path, descriptor)
         os.close(descriptor)
@@ -130,9 +130,12 @@ def framed(record: bytes) -> bytes:
 
 
 def _own(descriptor: int) -> bool:
-    """Lock a file, unless somebody owns it or it was removed meanwhile."""
+    """Lock a file, unless somebody owns it or it was removed meanwhile. Closes it where it raises OSError."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError:
+        os.close(descriptor)
+        raise
     return os.fstat(descriptor).st_nlink > 0

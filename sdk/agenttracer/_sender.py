@@ -1,7 +1,7 @@
 """The sender: the background thread that empties the queue into batches. How a batch is delivered is the courier's business."""
 
-import time
 from collections.abc import Sequence
+from time import sleep
 from typing import Final
 
 from agenttracer._batch import Parcel, packed, parcel_of
@@ -12,7 +12,7 @@ from agenttracer._fit import Fit
 from agenttracer._handover import Handover
 from agenttracer._heartbeat import OpenRuns
 from agenttracer._losses import Losses
-from agenttracer._patience import Bell, Patience
+from agenttracer._patience import Bell, Patience, now
 from agenttracer._queue import Position, Queue
 from agenttracer.wire.vocabulary import DropReason
 
@@ -49,7 +49,7 @@ class Sender:
         self._patience = patience
         self._counters = counters
         self._fit = fit
-        self._flush_interval_s = flush_interval_s
+        self._wake_every_s = min(flush_interval_s, open_runs._interval_s)  # noqa: SLF001 - heartbeats wait for no flush
         self._batch_max_events = batch_max_events
         self._rest: list[Parcel] = []
         """Taken from the queue, and neither in the spool nor in the courier's hands."""
@@ -64,7 +64,7 @@ class Sender:
                 self._attend()
                 if self._patience.stopping:
                     return
-                self._patience.bell.wait(self._flush_interval_s)
+                self._patience.bell.wait(self._wake_every_s)
         finally:
             self._queue.unattended = True
             self._courier.close()
@@ -74,13 +74,13 @@ class Sender:
 
         False when it took too long or cannot be.
         """
-        deadline = time.monotonic() + timeout_s
+        deadline = now() + timeout_s
         settled = Bell()
         self._patience.listeners.append(settled)
         try:
             self._patience.bell.ring()
             while not (self._queue.is_past(position) and self._losses.all_told):
-                left_s = deadline - time.monotonic()
+                left_s = deadline - now()
                 if left_s <= 0 or self._courier.paused or self._queue.closed:
                     return False
                 settled.wait(left_s)
@@ -127,11 +127,18 @@ class Sender:
         self._rest += parcels if self._handover is None else self._handover.keep(parcels)
         return len(drafts)
 
-    def spill(self) -> None:
-        """Move what waits in the queue to the spool, as long as that takes it."""
-        handover = self._handover
-        while handover is not None and self._queue.waiting and not self._rest and handover.spool.has_room:
-            self._take()
+    def spill(self, by: float | None = None) -> None:
+        """Move what waits in the queue to the spool, as long as that takes it, until `by` (of `now`)."""
+        spool = None if self._handover is None else self._handover.spool
+        while spool is not None and self._queue.waiting and not self._rest and spool.hold(by):
+            try:
+                if not spool.has_room:
+                    return
+                self._take()
+            finally:
+                spool.let_go()
+            if by is not None and now() >= by:
+                return
 
     def _settle(self) -> int:
         """Say that everything taken is accounted for, if it is. How many events are left to send."""
@@ -153,5 +160,5 @@ class Sender:
                 self._counters.internal_error()
                 self._queue.drop(draft.run.run_id, DropReason.INTERNAL)
             if number % _YIELD_EVERY == 0:
-                time.sleep(0)
+                sleep(0)
         return parcels

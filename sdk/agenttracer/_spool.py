@@ -9,13 +9,14 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 from agenttracer import _warn
 from agenttracer._adoption import Adopted, parcels_of
 from agenttracer._batch import BODY_MAX_BYTES, Parcel
+from agenttracer._patience import now
 from agenttracer._segment import LOCKS, RECORD_MAX_BYTES, SUFFIX, Segment, framed
 
 DIRECTORY: Final = "agenttracer-spool"
@@ -33,7 +34,11 @@ class Spool:
         self._max_bytes = max_bytes
         self._segment_max_bytes = min(SEGMENT_MAX_BYTES, max_bytes // 4)
         self._head = framed(producer)
-        self._name = f"{time.time_ns() // 1_000_000:015d}-{name}"
+        self._name = name
+        self.recipient: Callable[[], str] = str
+        """Who gets what is spooled. Others' segments are left alone."""
+        self._mark = ""
+        self._strangers = False
         self._lock = threading.RLock()
         self._own: deque[Segment] = deque()
         self._created = 0
@@ -96,7 +101,9 @@ class Spool:
             _warn.once("spool_full", "the spool is full; events wait in memory until the gateway takes some")
             return False
         self._created += 1
-        segment = Segment.create(self._directory, f"{self._name}-{self._created:06d}")
+        segment = Segment.create(
+            self._directory, f"{time.time_ns() // 1_000_000:015d}{self._mark}{self._name}-{self._created:06d}"
+        )
         segment.append(self._head)
         segment.position = segment.size
         self._own.append(segment)
@@ -112,6 +119,10 @@ class Spool:
         if not self._directory.is_dir() or self._directory.is_symlink() or found.st_uid != os.geteuid():
             raise OSError
         self._directory.chmod(0o700)
+        try:
+            self._mark = f"-{self.recipient()}-"
+        except Exception as error:
+            raise OSError from error  # what nobody is known to get is not written
         self._ready = True
 
     def _segments(self) -> list[Path]:
@@ -195,24 +206,32 @@ class Spool:
                 adopted = Adopted(b"", [], segment.size, damaged=1)
             self.damaged += adopted.damaged
             if adopted.damaged:
-                lost = f"{adopted.damaged} record(s) of it are lost, the others are sent"
+                rest = ", the others are sent" if adopted.producer else ""
+                lost = f"{adopted.damaged} record(s) of it are lost{rest}"
                 subject = f"spool_damaged:{segment.path.name}:{segment.position}"
                 _warn.once(subject, f"a segment of an earlier process is torn or damaged: {lost}")
             return adopted
 
     def _find(self) -> bool:
-        if time.monotonic() < self._look_at or not (self.writable or self._ready):
+        if now() < self._look_at or not (self.writable or self._ready):
             return False
         own = {segment.path for segment in self._own}
         try:
             self._prepare()
             for path in self._segments():
-                self._adopted = None if path in own else Segment.adopt(path)
-                if self._adopted is not None:
+                ours = self._mark in path.name
+                segment = None if path in own or (self._strangers and not ours) else Segment.adopt(path)
+                if segment is not None and ours:
+                    self._adopted = segment
                     return True
+                if segment is not None:
+                    self._strangers = segment.size > 0 or self._strangers
+                    segment.close()
         except OSError:
             self._off()
-        self._look_at = time.monotonic() + _LOOK_EVERY_S
+        self._look_at = now() + _LOOK_EVERY_S
+        if self._strangers:
+            _warn.once("spool_strangers", "the spool has events for another gateway or API key; they wait for its next process")
         return False
 
     def adopted_done(self, adopted: Adopted) -> None:
@@ -230,10 +249,20 @@ class Spool:
             except OSError:
                 self._off()
 
-    def close(self) -> int:
+    def hold(self, by: float | None) -> bool:
+        """Keep other threads out until `let_go`. False when one is still in at `by`."""
+        return self._lock.acquire(timeout=-1 if by is None else max(0.0, by - now()))
+
+    def let_go(self) -> None:
+        """End a `hold`."""
+        self._lock.release()
+
+    def close(self, by: float | None = None) -> int:
         """Leave what is not settled to the next process. The answer is how many events of this one that is."""
-        with self._lock:
-            self._closed = True
+        self._closed = True
+        if not self.hold(by):
+            return self.events  # the disk is slow; the system unlocks them
+        try:
             for segment in self._own:
                 try:
                     segment.close() if segment.undelivered else segment.remove()
@@ -242,6 +271,8 @@ class Spool:
             if self._adopted is not None:
                 self._adopted.close()
             return self.events
+        finally:
+            self.let_go()
 
     def disown(self) -> None:
         """In a forked child: everything here is the parent's. Takes no lock, which a thread of the parent may have held."""

@@ -131,12 +131,24 @@ class Step(StepDraft):
         return memory.outcomes.next_attempt(parent=self.parent_bits, kind=self.kind, name=self.name)
 
     def _judge(self, run: "Run", error: BaseException | None) -> None:
-        memory, parent_bits = run.memory or run.remembering(), self.parent_bits
+        if isinstance(error, GeneratorExit):
+            error = None  # a generator's consumer has enough
+        if error is not None:
+            self.evidence = evidence_of(error)
+        elif run.memory is None:
+            return
+        try:
+            with run.pipeline.lock:
+                self._remember(run.memory or run.remembering(), error)
+        except Exception as internal:  # noqa: BLE001 - telemetry never harms the agent
+            run.guard(internal, quietly=True)
+
+    def _remember(self, memory: "Memory", error: BaseException | None) -> None:
+        parent_bits = self.parent_bits
         if error is None:
             memory.outcomes.succeeded(parent=parent_bits, kind=self.kind, name=self.name)
             return
         bits = self.bits
-        self.evidence = evidence_of(error)
         self.cause_bits = memory.passages.origin(error, scope=bits)
         memory.passages.passed(error, into=parent_bits, origin=self.cause_bits or bits)
         memory.outcomes.errored(parent=parent_bits, kind=self.kind, name=self.name, attempt=self.attempt)

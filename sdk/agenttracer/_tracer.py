@@ -3,13 +3,21 @@
 import time
 from collections.abc import Callable
 from os import PathLike
-from typing import overload
+from typing import Final, overload
 
+from agenttracer import _warn
 from agenttracer._around import FunctionT, Stay, around
 from agenttracer._counters import FlushResult, Stats
 from agenttracer._draft import MetadataInput
 from agenttracer._fit import require_name
 from agenttracer._run import Run
+
+_LONGEST_S: Final = 1e6
+
+
+def _bounded_s(timeout_s: float) -> float:
+    """A time that any system can wait for: infinity is long, and NaN is no time."""
+    return min(max(0.0, float(timeout_s)), _LONGEST_S) if timeout_s == timeout_s else 0.0  # noqa: PLR0124 - what NaN is not
 
 
 class AgentTracer:
@@ -104,12 +112,15 @@ class AgentTracer:
         def decorate(function: FunctionT) -> FunctionT:
             return around(function, lambda: Stay(self.start_run(metadata=metadata)))
 
+        if function is not None and not callable(function):
+            _warn.once("traced_run", "traced_run takes no name; a run's name is its agent's")
+            return decorate
         return decorate if function is None else decorate(function)
 
     def flush(self, timeout_s: float = 10.0) -> FlushResult:
         """Send what was emitted so far and wait for it, at most `timeout_s` seconds. Blocks: in a coroutine use a thread."""
         try:
-            return self._pipeline.flush(timeout_s)
+            return self._pipeline.flush(_bounded_s(timeout_s))
         except Exception as error:  # noqa: BLE001 - telemetry never harms the agent
             self._pipeline.guard(error)
             return self._pipeline.result(complete=False)
@@ -121,7 +132,7 @@ class AgentTracer:
         """
         pipeline = self._pipeline
         try:
-            allowed_s = pipeline.config.exit_timeout_s if timeout_s is None else float(timeout_s)
+            allowed_s = pipeline.config.exit_timeout_s if timeout_s is None else _bounded_s(timeout_s)
             deadline = time.monotonic() + allowed_s
             pipeline.stop_by(deadline)
             pipeline.leave_process()

@@ -3,16 +3,19 @@
 Redirects are not followed and proxy variables are not read: telemetry goes to the configured address or nowhere.
 """
 
+import gzip
+import hashlib
 import http.client
 import io
+import os
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
-
-from agenttracer._compression import ENCODINGS
-from agenttracer._local_key import local_key
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -22,6 +25,47 @@ _ANSWER_MAX_BYTES: Final = 64 * 1024
 _UNAUTHORIZED: Final = 401
 _UNSUPPORTED_ENCODING: Final = 415
 _COMPRESSED_MIN_BYTES: Final = 1024
+_ZSTD: Final = ("compression.zstd", "backports.zstd")
+"""The standard library's, from Python 3.14 on, and its twin for earlier ones, should the agent have installed it."""
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+_KEY_MAX_CHARS: Final = 200
+
+
+class Encoding(NamedTuple):
+    """A content encoding at its fastest level: its name in HTTP, and the function that applies it."""
+
+    name: str
+    compress: Callable[[bytes], bytes]
+
+
+def _found() -> tuple[Encoding, ...]:
+    gzipped = Encoding("gzip", lambda body: gzip.compress(body, compresslevel=1, mtime=0))
+    for name in _ZSTD:
+        try:
+            zstd = import_module(name)
+        except ImportError:
+            continue
+        return Encoding("zstd", partial(zstd.compress, level=1)), gzipped
+    return (gzipped,)
+
+
+ENCODINGS: Final = _found()
+"""The encodings to try, the best one first; every gateway takes gzip, the last. Found once, while imports may be made."""
+
+
+def local_key(api_url: str) -> str | None:
+    """The key that a local stack left for agents on this machine, for its gateway on loopback alone. Reads a small file."""
+    parts = urlsplit(api_url)
+    if parts.hostname not in _LOOPBACK:
+        return None
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111 - pathlib costs milliseconds at import
+    file = os.path.join(home, "agenttracer", "local", f"{parts.port or 80}.key")  # noqa: PTH118 - likewise
+    try:
+        with open(file, encoding="ascii") as opened:  # noqa: PTH123 - likewise
+            key = opened.read(_KEY_MAX_CHARS).strip()
+    except (OSError, ValueError):
+        return None
+    return key if key.replace("_", "").isalnum() else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +91,13 @@ class Transport:
         self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         self._encodings = list(ENCODINGS)
         self._local_url = api_url if api_key is None else None
+        self._whose = f"{api_url}\0{api_key or ''}".encode()
         self._authorize(api_key or local_key(api_url))
         self._connection: http.client.HTTPConnection | None = None
+
+    def recipient(self) -> str:
+        """A digest of gateway and key."""
+        return hashlib.blake2b(self._whose, digest_size=8, person=b"agenttracer").hexdigest()
 
     def post(self, body: bytes, *, within_s: float | None = None) -> Answer | None:
         """The gateway's answer, or None when there was none in time, whatever the cause. Never raises an OSError.

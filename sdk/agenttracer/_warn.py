@@ -5,7 +5,7 @@ import threading
 from agenttracer import _loading
 
 _said: set[str] = set()
-_lock = threading.Lock()
+_lock = threading.RLock()  # a signal's handler may have something to say too
 
 
 def once(subject: str, text: str) -> None:
@@ -23,5 +23,5 @@ def once(subject: str, text: str) -> None:
 def forget() -> None:
     """Say everything again from now on. For tests, and for a forked child, whose copied lock nobody may hold."""
     global _lock  # noqa: PLW0603 - the child's lock could be copied in its locked state
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _said.clear()

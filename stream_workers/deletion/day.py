@@ -37,7 +37,7 @@ async def days(connection: asyncpg.Connection) -> list[Day]:
 async def end_day(connection: asyncpg.Connection, day: Day, schema: str) -> Counter[str] | None:
     """Drop the day with all its runs, and answer how many these were by project; None if anything of it is kept.
 
-    Called in a transaction. Raises asyncpg's LockNotAvailableError where a reader or a worker goes first.
+    Called in a transaction. Raises asyncpg's LockNotAvailableError where a reader or a worker goes first, and OldStoreError.
     """
     await connection.execute(QUERIES["gone_on_day"], day.low, day.high)
     if await _kept(connection, day):

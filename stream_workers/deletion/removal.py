@@ -1,6 +1,7 @@
 """Removes rows of runs and says so for good, in one transaction in which no worker writes.
 
-A shadow that is being built is treated alike, so that a rebuild brings nothing back.
+A shadow that is being built is treated alike, so that a rebuild brings nothing back; so is what was live before the last swap,
+where it would stay until that is dropped.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -31,7 +32,7 @@ class Span(NamedTuple):
 
 
 async def remove_run(dsn: str, project: str, run_id: str, *, schema: str = SCHEMA) -> Removed:
-    """Remove one run, also one of which nothing has arrived yet. Raises HeldStoreError and asyncpg's errors."""
+    """Remove one run, also one of which nothing has arrived yet. Raises HeldStoreError, OldStoreError, asyncpg's errors."""
     async with session(dsn, schema) as connection:
 
         async def work() -> Removed:
@@ -44,7 +45,7 @@ async def remove_run(dsn: str, project: str, run_id: str, *, schema: str = SCHEM
 async def remove_project(dsn: str, project: str, *, schema: str = SCHEMA) -> Removed:
     """Remove a project, whatever comes of it later too, and revoke its API keys.
 
-    Raises HeldStoreError and asyncpg's errors.
+    Raises HeldStoreError, OldStoreError and asyncpg's errors.
     """
     async with session(dsn, schema) as connection:
 

@@ -45,7 +45,7 @@ async def set_retention(dsn: str, project: str, days_kept: int | None, *, schema
 
 
 async def apply_retention(dsn: str, *, report: Callable[[str], None], schema: str = SCHEMA) -> Applied:
-    """Remove what is over. Idempotent, safe beside workers, readers, rebuilds and itself. Raises asyncpg's errors.
+    """Remove what is over. Idempotent, safe beside workers, readers, rebuilds and itself. Raises OldStoreError, asyncpg's errors.
 
     A run goes when its day can go as a whole; where others keep the day, a day later than it could have.
     """

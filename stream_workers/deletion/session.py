@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 import asyncpg
 
 from servicekit import sql
+from stream_workers.errors import OldStoreError
 
 QUERIES: Final = sql.load(Path(__file__).with_name("queries.sql"))
 LOCK_TIMEOUT_MS: Final = 2_000
@@ -50,17 +51,19 @@ async def patiently(connection: asyncpg.Connection, work: Callable[[], Awaitable
 
 
 async def stop_writers(connection: asyncpg.Connection, schema: str) -> list[str]:
-    """No worker's transaction is under way then, and the next one sees what is said here. Answers live schema and shadow.
+    """No worker's transaction is under way then, and the next one sees what is said here.
 
-    In the order in which a swap locks them. A rebuild that begins waits, so the shadow is there or it will copy what is said.
+    Answers the live schema, then the shadow and what was live before the last swap, where these are there. The live ledger is
+    locked first, as by a swap, so none of them gets another name. A rebuild that begins waits, so the shadow is there or it will
+    copy what is said. Raises OldStoreError where what was live is of another version.
     """
     await ask_for(connection, f'"{schema}".deletions IN SHARE ROW EXCLUSIVE MODE')  # a rebuild may hold it for minutes
     await _lock(connection, schema)
-    shadow = f"{schema}_shadow"
-    if not await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", f'"{shadow}".deletions'):
-        return [schema]
-    await _lock(connection, shadow)
-    return [schema, shadow]
+    old = f"{schema}_old"
+    schemas = [schema] + [one for one in (f"{schema}_shadow", old) if await _lock_if_there(connection, one)]
+    if old in schemas and await _version(connection, old) != await _version(connection, schema):
+        raise OldStoreError(old)
+    return schemas
 
 
 async def ask_for(connection: asyncpg.Connection, lock: str) -> None:
@@ -74,6 +77,21 @@ async def ask_for(connection: asyncpg.Connection, lock: str) -> None:
 async def _lock(connection: asyncpg.Connection, schema: str) -> None:
     for table in ("ingest_ledger", "deletions"):
         await connection.execute(f'LOCK TABLE "{schema}".{table} IN SHARE ROW EXCLUSIVE MODE')
+
+
+async def _lock_if_there(connection: asyncpg.Connection, schema: str) -> bool:
+    """Whether it is there, also where somebody drops it while we wait."""
+    try:
+        async with connection.transaction():
+            await _lock(connection, schema)
+    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
+        return False
+    return True
+
+
+async def _version(connection: asyncpg.Connection, schema: str) -> object:
+    """Its newest migration."""
+    return await connection.fetchval(f'SELECT max(version) FROM "{schema}".schema_migrations')  # noqa: S608 - a name of ours
 
 
 async def enter(connection: asyncpg.Connection, schema: str) -> None:

@@ -19,7 +19,7 @@ from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
 from opentelemetry.trace.status import Status, StatusCode
 
 from agenttracer._batch import body_of, parcel_of
-from agenttracer._compression import ENCODINGS
+from agenttracer._transport import ENCODINGS
 from agenttracer.wire.envelope import Producer
 from agenttracer.wire.events import Event, Evidence, RunFinished, RunStarted, StepFinished
 from agenttracer.wire.vocabulary import RunEnd, StepKind, StepStatus

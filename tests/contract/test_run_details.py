@@ -5,6 +5,9 @@ from typing import Any
 
 import pytest
 
+from query_service import store as on_postgres
+from query_service import testing
+from query_service.errors import TooManyFiguresError
 from query_service.reader import CountFilter, DetailPosition
 from query_service.stored import AbandonedCount, RunCount, StepCount
 from query_service.testing_rows import (
@@ -130,3 +133,16 @@ async def test_counts_know_the_abandoned(reading: Reading) -> None:
     counts = await store.counts("default", CountFilter(**window, agent="support-bot", agent_version="1.0"))
     assert counts.abandoned == [AbandonedCount(agent="support-bot", agent_version="1.0", runs=2, unexplained=1)]
     assert len((await store.counts("default", CountFilter(**window))).abandoned) == 2
+
+
+@pytest.mark.parametrize("kind", [RunRollupRow, StepRollupRow])
+async def test_counts_are_bounded(reading: Reading, monkeypatch: pytest.MonkeyPatch, kind: Any) -> None:
+    """As many different counts as are allowed are given; one more is refused, since part of them would be wrong figures."""
+    for module in (on_postgres, testing):
+        monkeypatch.setattr(module, "FIGURES_MAX", 2)
+    store = await reading(*(kind(latency_bucket=bucket) for bucket in (1, 2)), kind(latency_bucket=3, minute=NOON + SECOND * 60))
+    which = CountFilter(since=NOON, until=NOON + SECOND * 60)
+    counts = await store.counts("default", which)
+    assert len(counts.runs) + len(counts.steps) == 2
+    with pytest.raises(TooManyFiguresError):
+        await store.counts("default", CountFilter(since=NOON, until=NOON + SECOND * 120))

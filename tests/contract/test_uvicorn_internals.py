@@ -1,4 +1,4 @@
-"""What producer_gateway.connection relies on in uvicorn and httptools, beyond their documents."""
+"""What producer_gateway.connection and servicekit.bounded_head rely on in uvicorn and httptools, beyond their documents."""
 
 import inspect
 import re
@@ -10,15 +10,21 @@ from uvicorn.protocols.http import httptools_impl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from producer_gateway.connection import Connection
+from servicekit import bounded_head
 
 
 @pytest.mark.parametrize(
-    "name",
-    [name for name in vars(Connection) if name in dir(HttpToolsProtocol) and not name.startswith("__")],
+    ("ours_kind", "name"),
+    [
+        (kind, name)
+        for kind in (Connection, bounded_head.Connection)
+        for name in vars(kind)
+        if name in dir(HttpToolsProtocol) and not name.startswith("__")
+    ],
 )
-def test_overridden(name: str) -> None:
+def test_overridden(ours_kind: type, name: str) -> None:
     """Each overridden method takes what uvicorn's takes."""
-    ours, theirs = (inspect.signature(getattr(kind, name)).parameters for kind in (Connection, HttpToolsProtocol))
+    ours, theirs = (inspect.signature(getattr(kind, name)).parameters for kind in (ours_kind, HttpToolsProtocol))
     assert list(ours) == list(theirs)
 
 
@@ -28,12 +34,15 @@ def test_all_are_overridden() -> None:
     names |= {"on_headers_complete", "on_message_complete", "on_response_complete", "send_400_response"}
     names |= {"timeout_keep_alive_handler"}
     assert names <= set(vars(HttpToolsProtocol)) & set(vars(Connection))
+    names -= {"timeout_keep_alive_handler"}
+    names |= {"pause_writing"}
+    assert names <= set(vars(HttpToolsProtocol)) & set(vars(bounded_head.Connection))
 
 
 def test_attributes() -> None:
     """The state that the subclass reads is set by uvicorn's constructor."""
     source = inspect.getsource(HttpToolsProtocol.__init__)
-    for name in ("cycle", "pipeline", "transport", "loop", "parser"):
+    for name in ("cycle", "pipeline", "transport", "loop", "parser", "connections"):
         assert f"self.{name}" in source
 
 

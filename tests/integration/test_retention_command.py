@@ -74,3 +74,15 @@ def _while_reading(dsn: str, work: Callable[[], Any]) -> Any:
             await reader.close()
 
     return asyncio.run(run())
+
+
+def test_a_project_that_the_store_does_not_know_is_refused(retention: Call, migrated_dsn: dict[str, str], tmp_path: Path) -> None:
+    """Known is one with runs, keys, a retention or the mark of a deletion; exit code 2 else, and nothing is written."""
+    assert retention("set", "defualt", "5").exit_code == 2
+    assert "0 runs removed" in retention("apply").output
+    assert retention("set", "defualt", "5", "--force").exit_code == 0
+    assert retention("set", "defualt", "forever").exit_code == 0  # known by its retention now
+    where = ("--state-dir", str(tmp_path), "--postgres", migrated_dsn["owner"])
+    assert CliRunner().invoke(command, ["delete", "project", "typo", "--yes", *where]).exit_code == 2
+    assert CliRunner().invoke(command, ["delete", "project", "default", "--yes", *where]).exit_code == 0
+    assert CliRunner().invoke(command, ["delete", "project", "default", "--yes", *where]).exit_code == 0  # by its mark

@@ -11,9 +11,9 @@ from tests.support.stacks import until
 
 
 @contextmanager
-def served(app: Any) -> Iterator[str]:
+def served(app: Any, *, http: Any = "httptools") -> Iterator[str]:
     """Serve on a free port of loopback until the block ends, and answer the address."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, http="httptools", log_config=None, access_log=False)
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, http=http, log_config=None, access_log=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

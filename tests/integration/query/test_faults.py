@@ -10,8 +10,9 @@ from pydantic import SecretStr
 
 from ddl.migrate import migrate
 from query_service.app import app_on_postgres
-from query_service.errors import QueryTimeoutError, StoreBusyError, StoreNotReadyError, StoreUnreachableError
+from query_service.errors import ProjectBusyError, QueryTimeoutError, StoreBusyError, StoreNotReadyError, StoreUnreachableError
 from query_service.postgres import Connection, Postgres
+from query_service.reader import RunFilter
 from query_service.settings import QuerySettings
 from query_service.store import PostgresReader
 from query_service.testing_rows import DEFAULT_RUN, RunRow
@@ -125,10 +126,52 @@ async def test_waiting_for_a_connection_is_bounded(settings: QuerySettings) -> N
         holder = asyncio.create_task(postgres.read("default", hold))
         await taken.wait()
         with pytest.raises(StoreBusyError):
-            await postgres.read("default", nap)
+            await postgres.read("another", nap)
         done.set()
         await holder
         assert await PostgresReader(postgres).ready() is None
+    finally:
+        await postgres.close()
+
+
+async def test_one_project_leaves_room(settings: QuerySettings) -> None:
+    """A project whose slow questions take all that it may is refused with a code of its own; others are answered."""
+    postgres = await opened(changed(settings, pool_max=3, acquire_timeout_s=0.3))
+    store, done = PostgresReader(postgres), asyncio.Event()
+
+    async def hold(_connection: Connection) -> None:
+        await done.wait()
+
+    try:
+        greedy = [asyncio.create_task(postgres.read("greedy", hold)) for _ in range(6)]
+        refused, _ = await asyncio.wait(greedy, timeout=5, return_when=asyncio.FIRST_COMPLETED)
+        assert [type(task.exception()) for task in refused] == [ProjectBusyError] * len(refused)
+        assert await store.list_runs("default", RunFilter(), after=None, limit=1) == []
+        assert await store.ready() is None
+        done.set()
+        await asyncio.wait(greedy)
+        await postgres.read("greedy", hold)
+        assert not postgres._turns._projects
+    finally:
+        await postgres.close()
+
+
+async def test_a_busy_pool_is_ready(settings: QuerySettings) -> None:
+    """Readiness has a connection of its own, one however many ask: that every other is in use does not make a service unready."""
+    postgres = await opened(changed(settings, pool_max=2, acquire_timeout_s=0.3))
+    store, done = PostgresReader(postgres), asyncio.Event()
+
+    async def hold(_connection: Connection) -> None:
+        await done.wait()
+
+    try:
+        holders = [asyncio.create_task(postgres.read(project, hold)) for project in ("one", "two")]
+        await asyncio.sleep(0)
+        with pytest.raises(StoreBusyError):
+            await postgres.read("three", hold)
+        assert await asyncio.gather(*(store.ready() for _ in range(50))) == [None] * 50
+        done.set()
+        await asyncio.gather(*holders)
     finally:
         await postgres.close()
 

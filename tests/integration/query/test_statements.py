@@ -122,6 +122,23 @@ async def test_abandoned_runs_are_found_by_their_index(postgres: Postgres) -> No
     assert "runs_open" in indexes(await plan(postgres, "count_abandoned", *window))
 
 
+RUNNING = """
+UPDATE runs SET silent_after = 'infinity'
+WHERE run_id IN (SELECT run_id FROM runs WHERE end_status IS NULL ORDER BY started_at LIMIT 3)
+"""
+
+
+@pytest.mark.usefixtures("filled")
+async def test_running_runs_are_found_by_their_index(owner: asyncpg.Connection, postgres: Postgres) -> None:
+    """Three runs that run are found without a look at those that ended, or that fell silent."""
+    await owner.execute(RUNNING)
+    for name, more in (("list_runs", ()), ("list_failed_runs", (None, "timeout", None))):
+        nodes = await plan(postgres, name, "default", None, None, "running", None, None, None, None, None, 50, None, *more)
+        scans = [node for node in nodes if node.get("Relation Name") == "runs" and node["Actual Loops"] == 1]
+        assert "runs_open" in indexes(nodes)
+        assert max(node["Actual Rows"] + node.get("Rows Removed by Filter", 0) for node in scans) <= 50
+
+
 @pytest.mark.usefixtures("filled")
 @pytest.mark.parametrize(("code", "index"), [("rare", "failures_by_code"), ("timeout", "runs_newest")])
 async def test_failures_are_looked_up_the_cheaper_way(postgres: Postgres, code: str, index: str) -> None:

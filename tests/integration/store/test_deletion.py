@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import asyncpg
@@ -16,17 +16,19 @@ from stream_workers.core.deletions import Deletions
 from stream_workers.core.fold import Tables, fold
 from stream_workers.decode import canonical_json
 from stream_workers.deletion import apply_retention, remove_project, remove_run, session, set_retention
-from stream_workers.errors import HeldStoreError
+from stream_workers.errors import HeldStoreError, OldStoreError
 from stream_workers.postgres import PostgresStore
 from stream_workers.rebuild.bulk import BulkStore
 from stream_workers.rebuild.plan import Plan
-from stream_workers.rebuild.shadow import Past, finish, prepare
+from stream_workers.rebuild.shadow import Past, drop_old, finish, prepare
+from stream_workers.rebuild.swap import swap
 from stream_workers.stored import differences, stored_tables
 from stream_workers.topic_log import Reach
 from tests.support.traffic import Traffic
 
 TOPIC = Topic("t", uuid.UUID(int=3))
 DAY_US = 86_400_000_000
+_BLOCKED = "SELECT count(*) > 0 FROM pg_stat_activity WHERE $1 = ANY(pg_blocking_pids(pid))"
 
 
 def _batch(records: Sequence[Record]) -> Batch:
@@ -155,6 +157,102 @@ def test_nothing_is_deleted_while_old_runs_are_taken_over(
     asyncio.run(work())
     assert told
     assert all(told)
+
+
+def _swapped(dsn: dict[str, str], records: Sequence[Record], work: Callable[[Plan], Awaitable[None]]) -> None:
+    """`work` on a store that a swap has just made live: what was before is still there."""
+
+    async def run() -> None:
+        plan = Plan(dsn["owner"], "nowhere:1", TOPIC)
+        await migrate(dsn["owner"], schema=plan.shadow)
+        for schema in (plan.live, plan.shadow):
+            store = PostgresStore(dsn["owner"], transaction_timeout_s=30, schema=schema)
+            await store.save(TOPIC, _batch(records))
+            await store.close()
+        connection = await asyncpg.connect(dsn["owner"])
+        await connection.execute(plan.query("make_state"))
+        assert await swap(connection, plan) is not None
+        await connection.close()
+        await work(plan)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("whole_project", [False, True])
+def test_what_was_live_before_a_swap_loses_the_same(migrated_dsn: dict[str, str], whole_project: bool) -> None:  # noqa: FBT001 - a parameter
+    """A run or a project that is deleted is in neither store, nor in the rollups of either; what is counted is the live one's."""
+    traffic = Traffic(86)
+    records = traffic.mischief(traffic.records(traffic.runs(10)))
+    gone = None if whole_project else records[0].events[0].run_id
+    owner = migrated_dsn["owner"]
+
+    async def work(plan: Plan) -> None:
+        removed = await (remove_project(owner, "default") if gone is None else remove_run(owner, "default", gone))
+        assert removed.rows > 0
+        wanted = fold(records, canonical_json, Deletions.of([("default", gone)]))
+        for schema in (plan.live, plan.old):
+            assert differences(wanted, await _tables(owner, schema)) == []
+
+    _swapped(migrated_dsn, records, work)
+
+
+def test_what_was_live_before_a_swap_expires_alike(migrated_dsn: dict[str, str]) -> None:
+    """The days that retention drops are dropped there, too."""
+    made = Traffic(87, base_us=time.time_ns() // 1000 - 9 * DAY_US)
+    records = made.records(made.runs(5))
+    owner = migrated_dsn["owner"]
+
+    async def work(plan: Plan) -> None:
+        await set_retention(owner, "default", 7)
+        applied = await apply_retention(owner, report=str)
+        assert (applied.runs.total(), applied.complete) == (5, True)
+        for schema in (plan.live, plan.old):
+            assert differences(fold([], canonical_json), await _tables(owner, schema)) == []
+
+    _swapped(migrated_dsn, records, work)
+
+
+def test_a_store_of_before_that_missed_a_migration_is_dropped_first(migrated_dsn: dict[str, str]) -> None:
+    """Nothing is deleted and the error names the command; after it the same deletion goes through."""
+    traffic = Traffic(88)
+    records = traffic.records(traffic.runs(3))
+    gone = records[0].events[0].run_id
+    owner = migrated_dsn["owner"]
+
+    async def work(plan: Plan) -> None:
+        connection = await asyncpg.connect(owner)
+        await connection.execute(f"DELETE FROM {plan.old}.schema_migrations WHERE version > 1")
+        await connection.close()
+        for deletion in (remove_run(owner, "default", gone), remove_project(owner, "default")):
+            with pytest.raises(OldStoreError, match="rebuild drop-old"):
+                await deletion
+        assert differences(fold(records, canonical_json), await _tables(owner)) == []
+        assert await drop_old(owner)
+        assert (await remove_run(owner, "default", gone)).rows > 0
+
+    _swapped(migrated_dsn, records, work)
+
+
+def test_a_store_of_before_may_be_dropped_while_somebody_deletes(migrated_dsn: dict[str, str]) -> None:
+    """Who waits for it finds it gone, and deletes what is left."""
+    traffic = Traffic(89)
+    records = traffic.records(traffic.runs(3))
+    owner = migrated_dsn["owner"]
+
+    async def work(plan: Plan) -> None:
+        dropping, watching = await asyncpg.connect(owner), await asyncpg.connect(owner)
+        await dropping.execute(f"BEGIN; DROP SCHEMA {plan.old} CASCADE")
+        deleting = asyncio.create_task(remove_run(owner, "default", records[0].events[0].run_id))
+        deadline = time.monotonic() + 20
+        while not await watching.fetchval(_BLOCKED, dropping.get_server_pid()):
+            assert time.monotonic() < deadline, "nobody waits"
+            await asyncio.sleep(0.02)
+        await dropping.execute("COMMIT")
+        assert (await deleting).rows > 0
+        await dropping.close()
+        await watching.close()
+
+    _swapped(migrated_dsn, records, work)
 
 
 def _fields(record: Record) -> dict[str, object]:

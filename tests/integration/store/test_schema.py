@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,13 @@ import pytest
 
 import ddl
 from agenttracer.wire.vocabulary import DropReason, FailureType, RunEnd, StepKind, StepStatus
-from ddl.errors import ChangedMigrationError, NewerStoreError
-from ddl.migrate import SCHEMA, migrate, migrations
+from ddl.errors import ChangedMigrationError, HeldTableError, NewerStoreError
+from ddl.migrate import SCHEMA, Migration, migrate, migrations
 from servicekit.keys import Scope
 from stream_workers.core.histogram import latency_bucket
 from tests.support.stacks import Stack
 
+_MIGRATE = import_module("ddl.migrate")  # the package's attribute of that name is the function
 _CATALOG = {
     "columns": "SELECT table_name, column_name, data_type, is_nullable, collation_name, column_default, generation_expression "
     "FROM information_schema.columns WHERE table_schema = $1",
@@ -74,6 +77,62 @@ def test_migrating_twice_and_from_two_processes_at_once_is_migrating_once(stack:
         return int(count)
 
     assert asyncio.run(race()) == len(migrations())
+
+
+async def _add_a_column(dsn: str, monkeypatch: pytest.MonkeyPatch, said: list[str]) -> None:
+    """Migrates to a release that changes a table which everybody reads."""
+    new = Migration(version=9_000, name="one_more", sql="ALTER TABLE runs ADD COLUMN one_more integer", checksum="x")
+    known = [*migrations(), new]
+    monkeypatch.setattr(_MIGRATE, "migrations", lambda: known)
+    await migrate(dsn, report=said.append)
+
+
+def test_a_migration_lets_readers_go_first(migrated_dsn: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a reader holds the table the others read on between two tries; once it has ended the migration is applied."""
+    monkeypatch.setattr(_MIGRATE, "_LOCK_TIMEOUT_MS", 100)
+    monkeypatch.setattr(_MIGRATE, "_PAUSE_S", 0.05)
+    monkeypatch.setattr(_MIGRATE, "_TRIES", 1_000)
+    said: list[str] = []
+
+    async def work() -> None:
+        reader = await asyncpg.connect(migrated_dsn["owner"])
+        await reader.execute(f"BEGIN; SELECT FROM {SCHEMA}.runs LIMIT 1")
+        migrating = asyncio.create_task(_add_a_column(migrated_dsn["owner"], monkeypatch, said))
+        deadline = time.monotonic() + 20
+        while not said:
+            assert time.monotonic() < deadline, "it waits for ever"
+            await asyncio.sleep(0.02)
+        await _execute(migrated_dsn["owner"], "SET statement_timeout = 5000; SELECT FROM runs LIMIT 1")
+        assert not migrating.done()
+        await reader.close()
+        await migrating
+
+    asyncio.run(work())
+    assert [line.partition(":")[0] for line in said] == [
+        "migration 9000 one_more waits",
+        "applied migration 9000 one_more",
+        f"schema {SCHEMA} is at version 9000",
+    ]
+
+
+def test_a_table_that_is_held_for_long_is_an_error_and_nothing_is_applied(
+    migrated_dsn: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says which migration and what to do."""
+    monkeypatch.setattr(_MIGRATE, "_LOCK_TIMEOUT_MS", 50)
+    monkeypatch.setattr(_MIGRATE, "_PAUSE_S", 0.01)
+    monkeypatch.setattr(_MIGRATE, "_TRIES", 3)
+
+    async def work() -> int:
+        reader = await asyncpg.connect(migrated_dsn["owner"])
+        await reader.execute(f"BEGIN; SELECT FROM {SCHEMA}.runs LIMIT 1")
+        with pytest.raises(HeldTableError, match=r"9000 one_more was not applied.*quieter hour"):
+            await _add_a_column(migrated_dsn["owner"], monkeypatch, [])
+        count = await reader.fetchval(f"SELECT count(*) FROM {SCHEMA}.schema_migrations WHERE version = 9000")
+        await reader.close()
+        return int(count)
+
+    assert asyncio.run(work()) == 0
 
 
 def test_an_edited_migration_is_refused(migrated_dsn: dict[str, str]) -> None:

@@ -101,7 +101,24 @@ def test_a_longer_retention_that_somebody_chose_stays(ensure: Ensure) -> None:
 def test_another_partition_count_is_refused(ensure: Ensure) -> None:
     """Runs would change partitions, so the count is never altered."""
     with pytest.raises(TopicError, match="6 partitions, not 12"):
-        ensure(FakeAdmin(topic=FoundTopic("t", 6, 1)))
+        ensure(FakeAdmin(topic=FoundTopic("t", 6, 1)), partitions=12)
+
+
+def test_a_partition_count_that_nobody_asked_for_is_not_checked(ensure: Ensure) -> None:
+    """An existing topic keeps its own, more or fewer than the default; its settings are checked all the same."""
+    for count in (1, 24):
+        admin = FakeAdmin(topic=FoundTopic("t", count, 1), settings=as_wanted() | {"cleanup.policy": "compact"})
+        assert ensure(admin).partitions == count
+        assert admin.changes == {"cleanup.policy": "delete"}
+
+
+def test_more_acknowledging_copies_than_wanted_stay(ensure: Ensure) -> None:
+    """Somebody meant it; only where no write could be acknowledged any more is it brought down."""
+    for copies, in_sync, changes in ((3, "3", None), (2, "2", None), (3, "4", {"min.insync.replicas": "2"})):
+        settings = as_wanted(copies) | {"min.insync.replicas": in_sync}
+        admin = FakeAdmin(topic=FoundTopic("t", 12, copies), settings=settings)
+        ensure(admin)
+        assert admin.changes == changes
 
 
 def test_another_replication_factor_is_refused_only_if_it_was_asked_for(ensure: Ensure) -> None:

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from query_service import cursor
 from query_service.cursor import CURSOR_MAX_CHARS, Ordering
 from query_service.errors import InputError
-from query_service.reader import DetailPosition, RunPosition
+from query_service.reader import DetailPosition, RunFilter, RunPosition
 from query_service.testing_rows import DEFAULT_RUN, NOON
 
+EVERY = RunFilter()
 POSITION = RunPosition(started_at=NOON + timedelta(microseconds=1), run_id=DEFAULT_RUN)
 STEP_IDS = st.one_of(st.from_regex(r"[0-9a-f]{16}", fullmatch=True), st.just("abandoned"))
 TIMES = st.integers(0, 70 * 365 * 86_400_000_000).map(lambda us: NOON + timedelta(microseconds=us - us // 2))
@@ -23,9 +24,9 @@ TIMES = st.integers(0, 70 * 365 * 86_400_000_000).map(lambda us: NOON + timedelt
 def test_run_position_survives(started_at: object, run_id: UUID) -> None:
     """A position in the list of runs comes back to the microsecond."""
     position = RunPosition(started_at=started_at, run_id=run_id)  # type: ignore[arg-type]  # hypothesis loses the type in map
-    text = cursor.run_cursor(position)
+    text = cursor.run_cursor(position, EVERY)
     assert len(text) <= CURSOR_MAX_CHARS
-    assert cursor.run_position(text) == position
+    assert cursor.run_position(text, EVERY) == position
 
 
 @given(st.integers(0, 2**31 - 1), STEP_IDS, st.sampled_from(Ordering))
@@ -41,27 +42,45 @@ def test_detail_position_survives(seq: int, name: str, ordering: Ordering) -> No
 def test_junk_is_refused(text: str) -> None:
     """Whatever is no cursor of ours is refused, and nothing else is raised."""
     with pytest.raises(InputError):
-        cursor.run_position(text)
+        cursor.run_position(text, EVERY)
     with pytest.raises(InputError):
         cursor.detail_position(text, ordering=Ordering.STEPS, run_id=DEFAULT_RUN)
+
+
+@pytest.mark.parametrize(
+    ("given_with", "taken_with"),
+    [
+        (EVERY, RunFilter(agent="a")),
+        (RunFilter(agent="a"), EVERY),
+        (RunFilter(agent="a"), RunFilter(agent_version="a")),
+        (RunFilter(since=NOON), RunFilter(until=NOON)),
+        (RunFilter(min_latency_us=1), RunFilter(min_latency_us=2)),
+    ],
+)
+def test_cursor_belongs_to_its_filters(given_with: RunFilter, taken_with: RunFilter) -> None:
+    """A cursor continues the list whose filters it came from, and none with others."""
+    text = cursor.run_cursor(POSITION, given_with)
+    assert cursor.run_position(text, given_with) == POSITION
+    with pytest.raises(InputError):
+        cursor.run_position(text, taken_with)
 
 
 @given(st.integers(0, 39), st.sampled_from("ABab01-_"))
 def test_changed_cursor_is_refused(at: int, letter: str) -> None:
     """A cursor with one character changed is refused."""
-    text = cursor.run_cursor(POSITION)
+    text = cursor.run_cursor(POSITION, EVERY)
     changed = text[:at] + letter + text[at + 1 :]
     if changed != text:
         with pytest.raises(InputError):
-            cursor.run_position(changed)
+            cursor.run_position(changed, EVERY)
 
 
 @pytest.mark.parametrize("us", [-(2**63), 0, 2**63 - 1])
 def test_absurd_time_is_refused(us: int) -> None:
     """A cursor made on purpose, with a right checksum and an absurd time, is refused rather than overflowing a date."""
-    text = cursor._sealed(cursor._RUN.pack(us, DEFAULT_RUN.bytes), scope=cursor._RUNS)
+    text = cursor._sealed(cursor._RUN.pack(us, DEFAULT_RUN.bytes), scope=cursor._scope(EVERY))
     with pytest.raises(InputError):
-        cursor.run_position(text)
+        cursor.run_position(text, EVERY)
 
 
 def test_absurd_id_is_refused() -> None:
@@ -74,9 +93,9 @@ def test_absurd_id_is_refused() -> None:
 
 def test_padding_is_refused() -> None:
     """One position has one cursor: other spellings of the same bytes are refused."""
-    text = cursor.run_cursor(POSITION)
+    text = cursor.run_cursor(POSITION, EVERY)
     standard = base64.b64encode(base64.urlsafe_b64decode(text)).decode()
     for other in (text + "=", text + "\n", standard.replace("+", "+/")):
         if other != text:
             with pytest.raises(InputError):
-                cursor.run_position(other)
+                cursor.run_position(other, EVERY)

@@ -43,6 +43,13 @@ async def test_every_route_is_documented(client: httpx.AsyncClient) -> None:
             assert ErrorAnswer.model_validate(content["example"])
 
 
+async def test_reasons_to_wait_are_documented(client: httpx.AsyncClient) -> None:
+    """Every code of a 503 stands in the document, that of a project that asks too much at once among them."""
+    said = (await document(client))["paths"]["/v1/stats"]["get"]["responses"]["503"]["description"]
+    for code in ("store_unreachable", "store_busy", "project_busy", "store_not_ready", "keys_unavailable", "query_timeout"):
+        assert f"`{code}`" in said
+
+
 async def test_every_parameter_is_documented(client: httpx.AsyncClient) -> None:
     """Every parameter has a description and a bounded form, and none offers null."""
     api = await document(client)

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from query_service.errors import (
+    ProjectBusyError,
     QueryTimeoutError,
     StoreBusyError,
     StoreNotReadyError,
@@ -68,6 +69,9 @@ async def refused(client: httpx.AsyncClient, path: str, *, status: int = 422) ->
         ("limit=-1", "limit"),
         ("limit=99999999999999999999999", "limit"),
         ("limit=1.5", "limit"),
+        ("limit=1_0", "limit"),
+        ("limit=%2010", "limit"),
+        ("min_latency_ms=1_0", "min_latency_ms"),
         (f"limit={CANARY}", "limit"),
         ("cursor=", "cursor"),
         (f"cursor={CANARY}", "cursor"),
@@ -82,6 +86,35 @@ async def test_bad_parameter(client: httpx.AsyncClient, query: str, field: str) 
     assert error["field"] == field
     assert error["code"] == "invalid_parameter"
     assert error["message"].startswith(f"{field} must be ")
+
+
+@pytest.mark.parametrize("path", ["/v1/runs", "/v1/stats"])
+@pytest.mark.parametrize(
+    ("since", "until"),
+    [
+        ("2026-01-31T12:00:00Z", "2026-01-31T12:00:00Z"),
+        ("2026-01-31T12:00:00Z", "2026-01-31T13:00:00%2B01:00"),
+        ("2026-01-31T12:00:01Z", "2026-01-31T12:00:00Z"),
+        ("9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00%2B14:00"),
+    ],
+)
+async def test_nothing_between(client: httpx.AsyncClient, path: str, since: str, until: str) -> None:
+    """Bounds with nothing between them are refused by name: an empty answer would hide the slip."""
+    error = await refused(client, f"{path}?since={since}&until={until}")
+    assert (error["code"], error["field"], error["message"]) == ("invalid_parameter", "since", "since must be before until")
+
+
+async def test_nothing_yet(client: httpx.AsyncClient) -> None:
+    """Statistics end now by default, so they cannot begin later."""
+    assert (await refused(client, "/v1/stats?since=2026-01-31T12:00:00Z"))["field"] == "since"
+
+
+@pytest.mark.parametrize("path", ["/v1/runs", "/v1/stats"])
+@pytest.mark.parametrize("years", [(1990, 1995), (2200, 2300)])
+async def test_times_of_no_run(client: httpx.AsyncClient, path: str, years: tuple[int, int]) -> None:
+    """Bounds that are both beyond the contract's times are in order, though no run lies between them."""
+    since, until = (f"{year}-01-01T00:00:00Z" for year in years)
+    assert (await client.get(f"{path}?since={since}&until={until}")).status_code == 200
 
 
 @pytest.mark.parametrize("path", ROUTES)
@@ -142,13 +175,16 @@ async def test_cursor_of_another_listing(client: httpx.AsyncClient, store: FakeS
         f"{RUN}/steps?cursor={runs_cursor}",
         f"{RUN}/failures?cursor={steps_cursor}",
         f"/v1/runs/{other}/steps?cursor={steps_cursor}",
+        f"/v1/runs?agent_id=support-bot&cursor={runs_cursor}",
         f"/v1/runs?cursor={runs_cursor[:-1]}",
         f"/v1/runs?cursor={runs_cursor[::-1]}",
     ):
         assert (await refused(client, path))["field"] == "cursor"
 
 
-@pytest.mark.parametrize("outage", [StoreUnreachableError(), StoreBusyError(), StoreNotReadyError(), QueryTimeoutError()])
+@pytest.mark.parametrize(
+    "outage", [StoreUnreachableError(), StoreBusyError(), ProjectBusyError(), StoreNotReadyError(), QueryTimeoutError()]
+)
 @pytest.mark.parametrize("path", ROUTES)
 async def test_store_away(client: httpx.AsyncClient, store: FakeStore, path: str, outage: UnavailableError) -> None:
     """While the store cannot answer, every route says so with 503 and when to ask again, and readiness gives the reason."""

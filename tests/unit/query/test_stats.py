@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from query_service import testing
 from query_service.stats import whole_minutes
 from query_service.testing import FakeStore
 from query_service.testing_rows import DEFAULT_RUN, NOON, FailureRow, RunRollupRow, RunRow, StepRollupRow
@@ -40,13 +41,19 @@ async def test_empty_window(client: httpx.AsyncClient) -> None:
         (None, NOON - MINUTE, (NOON - timedelta(hours=1) - MINUTE, NOON - MINUTE)),
         (NOON + SECOND, NOON + 2 * SECOND, (NOON, NOON + MINUTE)),
         (NOON - SECOND, NOON, (NOON - MINUTE, NOON)),
-        (NOON, NOON, (NOON, NOON)),
+        (None, NOON + SECOND, (NOON - timedelta(minutes=59), NOON + MINUTE)),
     ],
 )
 def test_window_is_whole_minutes(since: datetime | None, until: datetime | None, expected: tuple[datetime, datetime]) -> None:
     """The window counted is all the minutes that the asked one touches."""
     window = whole_minutes(since=since, until=until, now=NOON)
     assert (window.since, window.until) == expected
+
+
+def test_default_window_is_sixty_minutes() -> None:
+    """The window that nobody chose is 60 whole minutes, the one that now lies in among them."""
+    window = whole_minutes(since=None, until=None, now=NOON + SECOND)
+    assert (window.since, window.until) == (NOON - timedelta(minutes=59), NOON + MINUTE)
 
 
 async def test_agents(client: httpx.AsyncClient, store: FakeStore) -> None:
@@ -148,6 +155,15 @@ async def test_filters(client: httpx.AsyncClient, store: FakeStore) -> None:
     answer = await stats(client, since="2026-01-31T11:00:00Z", until="2026-01-31T11:59:00Z")
     assert answer["agents"] == answer["steps"] == []
     assert len((await stats(client, since="2026-01-31T11:59:59Z"))["agents"]) == 4
+
+
+async def test_too_many_figures(client: httpx.AsyncClient, store: FakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Statistics of too much are refused with what to do about it, and a narrower question is answered."""
+    monkeypatch.setattr(testing, "FIGURES_MAX", 2)
+    store.rows += [StepRollupRow(minute=NOON - MINUTE, agent=agent, latency_bucket=at) for agent in ("a", "b") for at in (1, 2)]
+    answer = await client.get("/v1/stats")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "too_many_figures")
+    assert [row["steps"] for row in (await stats(client, agent_id="a"))["steps"]] == [2]
 
 
 async def test_failure_groups_as_json(client: httpx.AsyncClient, store: FakeStore) -> None:

@@ -110,6 +110,7 @@ def test_keys_are_not_shown() -> None:
     config = load({"api_key": "secret-key", "fingerprint_key": "secret-too"}, environ={})
     assert "secret" not in repr(config)
     assert config.fingerprint_key == b"secret-too"
+    assert load({"api_key": b"secret-key"}, environ={}).api_key == "secret-key"
 
 
 def test_a_path_below_the_host_is_kept_without_its_last_slash() -> None:

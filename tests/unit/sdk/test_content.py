@@ -1,5 +1,6 @@
 """Content stays in the process: canaries in every parameter, none in any byte sent."""
 
+import contextlib
 import gc
 import threading
 import weakref
@@ -43,6 +44,42 @@ def test_no_canary_leaves_through_any_parameter(new_tracer: NewTracer, gateway: 
     sent = str([request.batch for request in gateway.requests]) + str([request.headers for request in gateway.requests])
     assert "CANARY" not in sent
     assert "CANARY" not in repr(tracer.stats())
+
+
+class Polite(str):
+    """Has the form of a name, and says something else when asked for its text."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return CANARY
+
+    def lower(self) -> str:
+        return CANARY
+
+    def replace(self, *_: object) -> str:
+        return CANARY
+
+
+class PoliteCodeError(Exception):
+    """Of a client whose codes are such."""
+
+    code = Polite("rate_limited")
+
+
+def test_no_canary_leaves_through_what_a_str_makes_of_itself(new_tracer: NewTracer, gateway: FakeGateway) -> None:
+    """Names, kinds and codes are sent as what they were checked as."""
+    tracer = new_tracer(agent_id=Polite("agent"), agent_version=Polite("1 2"))
+    with contextlib.suppress(PoliteCodeError), tracer.start_run(metadata={Polite("key"): Polite("label")}) as run:
+        run.record_failure(failure_type=Polite("tool"), failure_code=Polite("Rate-Limit"))
+        run.record_failure(failure_type=Polite("tool"), failure_code=Polite("rate_limit"))
+        with run.step(Polite("tool"), Polite("lookup")):
+            raise PoliteCodeError
+    assert tracer.flush().complete
+    sent = str([request.batch for request in gateway.requests])
+    assert "CANARY" not in sent
+    assert len(gateway.events) == 5
+    assert {"lookup", "rate_limited", "rate_limit"} <= set(sent.replace("'", " ").split())
 
 
 def test_no_canary_leaves_through_decorators_and_headers(new_tracer: NewTracer, gateway: FakeGateway) -> None:

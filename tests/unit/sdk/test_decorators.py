@@ -6,6 +6,7 @@ import inspect
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -67,6 +68,83 @@ async def stream(count: int) -> AsyncGenerator[int, str]:
                 return
         except KeyError:
             yield -1
+
+
+class ManyPartsError(Exception):
+    """Cannot be made again from its class alone."""
+
+    def __init__(self, text: str, number: int) -> None:
+        super().__init__(text, number)
+
+
+def test_an_exception_thrown_into_a_generator_is_the_one_that_arrives(tracer: AgentTracer) -> None:
+    """As a context manager, into which older Pythons throw in three parts."""
+
+    @contextmanager
+    @traced_step("tool")
+    def held() -> Iterator[None]:
+        try:
+            yield
+        except ManyPartsError as error:
+            seen.append(error)
+            raise
+
+    seen: list[ManyPartsError] = []
+    thrown = ManyPartsError("boom", 3)
+    with tracer.start_run(), pytest.raises(ManyPartsError) as caught, held():
+        raise thrown
+    assert caught.value is thrown
+    assert seen == [thrown]
+
+
+def test_a_generator_goes_on_where_it_was(tracer: AgentTracer, events: list[Event]) -> None:
+    """In the step that it had open when it gave a value away, and not in the one around."""
+
+    @traced_step("respond")
+    def outer() -> Iterator[int]:
+        run = current_run()
+        assert run is not None
+        with run.step("tool", "middle"):
+            yield 1
+            with run.step("tool", "inner"):
+                yield 2
+        lookup(1)
+
+    with tracer.start_run():
+        list(outer())
+    found = steps(events)
+    assert found["inner"].parent_step_id == found["middle"].step_id
+    assert found["middle"].parent_step_id == found["lookup"].parent_step_id == found["outer"].step_id
+
+
+def test_without_its_arguments_a_decorator_harms_nothing(events: list[Event]) -> None:
+    """`@traced_step` alone traces as `other`; a name for a run is left out."""
+    lax = AgentTracer(agent_id="agent", agent_version="1")
+
+    @traced_step
+    def bare(word: str) -> str:
+        return word * 2
+
+    @lax.traced_run("a-name")  # type: ignore[call-overload]  # what somebody may write all the same
+    def named() -> str:
+        return bare("x")
+
+    assert named() == "xx"
+    assert steps(events)["bare"].kind == "other"
+    lax.shutdown(0)
+
+
+def test_an_object_with_an_async_call(tracer: AgentTracer, events: list[Event]) -> None:
+    """It is timed until its work is done."""
+
+    class Agent:
+        async def __call__(self) -> int:
+            await asyncio.sleep(0)
+            raise ValueError
+
+    with tracer.start_run(), pytest.raises(ValueError, match=r"^$"):
+        asyncio.run(traced_step("tool", "agent")(Agent())())
+    assert steps(events)["agent"].status == "error"
 
 
 def test_functions_keep_their_shape_name_and_signature() -> None:

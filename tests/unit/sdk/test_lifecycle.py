@@ -238,6 +238,62 @@ def test_a_signal_handler_may_trace_while_tracing() -> None:
     assert zeros == [0] * 5
 
 
+def test_a_thread_that_cannot_start_harms_nobody() -> None:
+    """No more threads to be had: nothing is raised, the loss is told, and other tracers are closed all the same."""
+    done = python(
+        """
+        import threading
+        from agenttracer import AgentTracer
+
+        def refuse(self):
+            raise RuntimeError("can't start new thread")
+
+        threading.Thread.start = refuse
+        for name in ("a", "b"):
+            tracer = AgentTracer(agent_id=name, agent_version="1")
+            with tracer.start_run() as run, run.step("tool", "lookup"):
+                pass
+        print(tracer.stats().pending)
+        """,
+        AGENTTRACER_API_URL=dead_url(),
+    )
+    assert (done.returncode, done.stdout) == (0, "3\n")
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("3 events of") == 2
+
+
+def test_process_1_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container the default of SIGTERM does nothing to it: it goes on, and so must its telemetry."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "getpid", lambda: 1)
+            _lifecycle.watch_sigterm()
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        _lifecycle.watch_sigterm()
+        assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_children_forked_before_the_first_tracer_draw_other_ids() -> None:
+    """A server may import the package, fork its workers, and only they make tracers."""
+    done = python(
+        """
+        import os
+        import agenttracer
+        for _ in range(3):
+            if os.fork() == 0:
+                from agenttracer._ids import new_producer_id
+                os.write(1, f"{new_producer_id()}\\n".encode())
+                os._exit(0)
+            os.wait()
+        """
+    )
+    assert len(set(done.stdout.split())) == 3
+    assert "Traceback" not in done.stderr
+
+
 def test_importing_starts_nothing() -> None:
     """Import and construction start no thread and open no connection."""
     done = python(

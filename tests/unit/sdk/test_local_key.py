@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agenttracer._local_key import local_key
-from agenttracer._transport import Transport
+from agenttracer._transport import Transport, local_key
 from deploy.local_key import local_key_file, publish_local_key
 from tests.unit.sdk.fake_gateway import FakeGateway, NewTracer, Reply, Request
 

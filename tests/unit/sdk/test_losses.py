@@ -1,6 +1,8 @@
 """Drop totals per run and reason, and the reports of them."""
 
+import itertools
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -23,6 +25,33 @@ def test_reports_are_running_totals_and_told_once() -> None:
     assert [report.total for report in losses.reports(limit=9)] == [3]
     losses.tell_again(reports)
     assert [(report.reason, report.total) for report in losses.reports(limit=9)] == [("queue_full", 3), ("refused", 1)]
+
+
+class Interrupted(str):
+    """A run's id at whose comparison a signal's handler comes in and loses an event of the same run."""
+
+    __slots__ = ("handler",)
+    handler: Callable[[], None]
+
+    def __hash__(self) -> int:
+        self.handler()
+        return super().__hash__()
+
+
+def test_a_handler_that_loses_of_the_same_run() -> None:
+    """Its loss is added, whenever it comes, and what was told before is not forgotten over it."""
+    losses = Losses(threading.RLock())
+    for _ in range(5):
+        losses.add("run", DropReason.QUEUE_FULL)
+    losses.reports(limit=9)
+    for at in range(8):
+        calls = itertools.count()
+        run_id = Interrupted("run")
+        run_id.handler = lambda calls=calls, at=at: losses.add("run", DropReason.QUEUE_FULL) if next(calls) == at else None
+        losses.add(run_id, DropReason.QUEUE_FULL)
+    lost = losses.by_reason[DropReason.QUEUE_FULL]
+    assert lost > 13
+    assert [report.total for report in losses.reports(limit=9)] == [lost]
 
 
 def test_runs_beyond_the_bound_are_counted_as_unreported(monkeypatch: pytest.MonkeyPatch) -> None:

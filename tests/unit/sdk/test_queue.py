@@ -79,7 +79,7 @@ def test_a_handler_comes_between_look_and_deed() -> None:
     handled = iter(range(100))
     one = Interrupted(run=SimpleNamespace(run_id="i"), handler=lambda: next(handled) < 2 and queue.reserved(draft("h")))
     queue.reserved(one)
-    assert queue.emitted == 5
+    assert queue.account()[0] == 5
     assert len(queue) == 2
     assert sum(losses.by_reason.values()) == 3
 
@@ -98,6 +98,14 @@ def test_bytes_are_right_after_a_handler() -> None:
     for _ in range(5):
         queue.detail(draft())
     assert queue.waiting == 4
+
+
+def test_one_caller_starts_the_thread() -> None:
+    """Of all who find the queue unattended; whoever asks afterwards is not told to, until the thread is gone."""
+    queue, _, _ = new_queue()
+    assert [queue.claim(), queue.claim(), queue.unattended] == [True, False, False]
+    queue.unattended = True
+    assert [queue.claim(), queue.claim()] == [True, False]
 
 
 def test_reserved_events_leave_first_and_each_lane_in_order() -> None:
@@ -150,7 +158,7 @@ def test_a_closed_queue_counts_what_it_gives_up_and_what_still_comes() -> None:
     queue.accept(2)
     assert len(queue) == 0
     assert losses.by_reason[DropReason.EXIT] == 6
-    assert queue.emitted == queue.accepted + 6
+    assert queue.account()[0] == queue.accepted + 6
 
 
 class Account(RuleBasedStateMachine):
@@ -196,7 +204,7 @@ class Account(RuleBasedStateMachine):
 
     @invariant()
     def adds_up(self) -> None:
-        assert self.queue.emitted == self.queue.accepted + sum(self.losses.by_reason.values()) + len(self.queue)
+        assert self.queue.account()[0] == self.queue.accepted + sum(self.losses.by_reason.values()) + len(self.queue)
         assert self.queue.waiting <= 7
 
 

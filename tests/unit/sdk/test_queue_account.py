@@ -61,6 +61,9 @@ class ScriptedTransport:
     def _take(self, events: list[dict[str, Any]], *, refused: set[int]) -> None:
         self.accepted += [(e["run_id"], e["seq"]) for index, e in enumerate(events) if "seq" in e and index not in refused]
 
+    def recipient(self) -> str:
+        return "nobody"
+
     def close(self) -> None:
         pass
 

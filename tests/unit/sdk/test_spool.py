@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from agenttracer import AgentTracer, _segment
-from agenttracer._spool import DIRECTORY
+from agenttracer._batch import Parcel
+from agenttracer._spool import DIRECTORY, Spool
 from agenttracer.wire.vocabulary import DropReason
 from tests.unit.sdk.fake_gateway import FakeGateway, NewTracer, Reply, WaitUntil
 from tests.unit.sdk.spools import segments
@@ -113,6 +114,63 @@ def test_a_directory_that_is_none_switches_the_spool_off(
     assert tracer.stats().accepted == 3
     assert tracer.stats().spool_failures == 1
     assert not (tmp_path / "elsewhere").exists() or list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_key_leaves_events_in_the_spool(
+    new_tracer: NewTracer, gateway: FakeGateway, tmp_path: Path, wait_until: WaitUntil, status: int
+) -> None:
+    """One request is refused, nothing is dropped, events go on to the disk during the pause, and after it all of them arrive."""
+    gateway.always = Reply(status=503)
+    tracer = new_tracer(spool_dir=tmp_path, batch_max_events=10)
+    one_run(tracer, steps=98)
+    wait_until(lambda: tracer.stats().spooled == 100)
+    gateway.always = Reply(status=status)
+    courier = tracer._pipeline._sender._courier
+    wait_until(lambda: courier.paused)
+    refused = len(gateway.requests)
+    one_run(tracer, steps=48)
+    wait_until(lambda: tracer.stats().spooled == 150)
+    assert not tracer.flush(0.1).complete
+    stats = tracer.stats()
+    assert (stats.emitted, stats.pending, stats.dropped, len(gateway.requests)) == (150, 150, {}, refused)
+    gateway.always = None
+    courier._paused_until = 0.0
+    assert tracer.flush(30).complete
+    assert tracer.stats().accepted == len({(event["run_id"], event["seq"]) for event in gateway.events}) == 150
+
+
+def test_what_is_no_segment_is_left_alone(new_tracer: NewTracer, gateway: FakeGateway, tmp_path: Path) -> None:
+    """A folder or a link with a segment's name neither stops the spool nor is touched."""
+    strays = [tmp_path / DIRECTORY / "0.segment", tmp_path / DIRECTORY / "1.segment"]
+    strays[0].mkdir(parents=True)
+    strays[1].symlink_to(tmp_path / "nowhere")
+    tracer = new_tracer(spool_dir=tmp_path)
+    one_run(tracer)
+    assert tracer.flush(30).complete
+    assert tracer.stats().spool_failures == 0
+    assert tracer._pipeline._handover.spool.writable
+    assert strays[0].is_dir()
+    assert strays[1].is_symlink()
+
+
+def test_a_disk_without_locks_costs_no_descriptors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where flock fails, every look for segments and every new one closes what it opened."""
+    (tmp_path / DIRECTORY).mkdir(mode=0o700)
+    (tmp_path / DIRECTORY / "0.segment").write_text("")
+    opened: set[int] = set()
+    monkeypatch.setattr(_segment.fcntl, "flock", no_locks)
+    monkeypatch.setattr(_segment.os, "open", lambda *given, real=os.open: opened.add(made := real(*given)) or made)
+    monkeypatch.setattr(_segment.os, "close", lambda made, real=os.close: opened.remove(made) or real(made))
+    spool = Spool(str(tmp_path), max_bytes=2**22, producer=b"{}", name="name")
+    assert spool.adopt(max_events=1) is None
+    assert spool.append([Parcel("run", b"{}", None, counted=True)]) != []
+    assert opened == set()
+    assert spool.failures >= 1
+
+
+def no_locks(*_: object) -> None:
+    raise OSError(errno.ENOLCK, "no locks")
 
 
 def test_segments_that_vanish_are_counted(

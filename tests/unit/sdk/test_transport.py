@@ -89,7 +89,7 @@ def test_without_zstd_bodies_are_gzipped() -> None:
     program = """
         import sys
         sys.modules["backports.zstd"] = sys.modules["compression.zstd"] = None
-        from agenttracer._compression import ENCODINGS
+        from agenttracer._transport import ENCODINGS
         print(*(encoding.name for encoding in ENCODINGS))
     """
     done = subprocess.run(

@@ -1,9 +1,14 @@
 """Logs cannot carry content, whoever writes them."""
 
+import errno
 import json
 import logging
+import socket
+import time
 
-from servicekit.logs import ContentFreeFormatter, Log
+import pytest
+
+from servicekit.logs import ContentFreeFormatter, Log, configure
 
 CANARY = "please keep this to yourself"
 
@@ -44,3 +49,43 @@ def test_our_fields_are_numbers_and_names() -> None:
     line = json.loads(ContentFreeFormatter().format(seen[0]))
     assert (line["event"], line["records"], line["topic"], line["reason"]) == ("it_happened", 3, "a-name", "(not a name)")
     assert (line.keys() & {"prompt", "birthday"}, line["fields_left_out"]) == (set(), 2)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.EADDRINUSE, CANARY), ("OSError", "EADDRINUSE")),
+        (FileNotFoundError(errno.ENOENT, CANARY, CANARY), ("FileNotFoundError", "ENOENT")),
+        (socket.gaierror(socket.EAI_NONAME, CANARY), ("gaierror", "EAI_NONAME")),
+        (OSError(CANARY), ("OSError", None)),
+        (OSError(99_999, CANARY), ("OSError", None)),
+        (ValueError(CANARY), ("ValueError", None)),
+    ],
+)
+def test_an_error_that_is_logged_as_a_message_is_its_class_and_the_systems_code(
+    error: Exception, said: tuple[str, str | None]
+) -> None:
+    """As uvicorn does. Its text is not repeated."""
+    line = _line("lib", error)
+    assert (line["error_class"], line.get("code")) == said
+    assert CANARY not in json.dumps(line)
+
+
+def test_times_are_utc_wherever_the_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They end with a Z, so that nobody has to know the machine's zone."""
+    monkeypatch.setenv("TZ", "Asia/Kathmandu")
+    time.tzset()
+    try:
+        record = logging.LogRecord("lib", logging.INFO, "x.py", 1, "x", (), None)
+        record.created, record.msecs = 1_700_000_000.25, 250.0
+        assert json.loads(ContentFreeFormatter().format(record))["at"] == "2023-11-14T22:13:20.250Z"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_a_level_that_is_none_is_refused_without_its_value() -> None:
+    """Python's own error would repeat it."""
+    with pytest.raises(ValueError, match="must be DEBUG") as refused:
+        configure(CANARY)
+    assert CANARY not in str(refused.value)

@@ -1,13 +1,37 @@
 """A service that is told nonsense does not start, and says so in a line."""
 
+import json
 import os
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from pydantic_settings import BaseSettings
+
+from producer_gateway.settings import GatewaySettings
+from query_service.settings import QuerySettings
+from servicekit.start import EXIT_SETTINGS, read_settings
+from stream_workers.settings import WorkerSettings
 
 PEPPER = "hush" * 8
 DSN = "postgresql://role:hush@127.0.0.1:1/db"
+PREFIXES = {
+    "producer_gateway": "AGENTTRACER_GATEWAY_",
+    "query_service": "AGENTTRACER_QUERY_",
+    "stream_workers": "AGENTTRACER_WORKER_",
+}
+OPEN = {"ANONYMOUS_PROJECT": "default"}
+NO_CA = {"KAFKA_SECURITY__PROTOCOL": "SSL", "KAFKA_SECURITY__CA_FILE": "/hush.pem"}
+
+
+def _run(module: str, settings: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("AGENTTRACER_")}
+    environment = clean | {PREFIXES[module] + name: value for name, value in settings.items()}
+    return subprocess.run(
+        [sys.executable, "-m", module], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 @pytest.mark.parametrize(
@@ -21,19 +45,87 @@ DSN = "postgresql://role:hush@127.0.0.1:1/db"
         ("producer_gateway", {"HOST": "0.0.0.0", "ANONYMOUS_PROJECT": "default"}, "loopback"),
         ("query_service", {"HOST": "0.0.0.0", "ANONYMOUS_PROJECT": "default", "KEY_PEPPER": PEPPER}, "loopback"),
         ("query_service", {"ANONYMOUS_PROJECT": "default", "PORT": "many"}, "AGENTTRACER_QUERY_PORT"),
+        ("query_service", OPEN | {"TLS": "hush"}, "AGENTTRACER_QUERY_TLS: must be JSON"),
+        ("stream_workers", {"POSTGRES_DSN": DSN, "LOG_LEVEL": "hush"}, "AGENTTRACER_WORKER_LOG_LEVEL: must be DEBUG"),
     ],
 )
 def test_refusing_to_start(module: str, settings: dict[str, str], said: str) -> None:
     """Exit code 78 and one line that names what is missing; no traceback, no value."""
-    prefix = {"producer_gateway": "AGENTTRACER_GATEWAY_", "query_service": "AGENTTRACER_QUERY_"}[module]
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("AGENTTRACER_")}
-    environment = clean | {prefix + name: value for name, value in settings.items()}
-    ended = subprocess.run(
-        [sys.executable, "-m", module], env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert (ended.returncode, ended.stdout) == (78, "")
+    ended = _run(module, settings)
+    assert (ended.returncode, ended.stdout) == (EXIT_SETTINGS, "")
     assert ended.stderr.startswith("cannot start: ")
     assert ended.stderr.count("\n") == 1
     assert said in ended.stderr
     assert "hush" not in ended.stderr
     assert "many" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "said"),
+    [
+        (WorkerSettings, {}, ["POSTGRES_DSN: Field required"]),
+        (WorkerSettings, {"POSTGRES_DSN": DSN, "KAFKA_SECURITY": "hush"}, ["KAFKA_SECURITY: must be JSON"]),
+        (GatewaySettings, {"KAFKA_SECURITY": "{hush"}, ["KAFKA_SECURITY: must be JSON"]),
+        (GatewaySettings, {"LOG_LEVEL": "hush"}, ["LOG_LEVEL: must be DEBUG"]),
+        (QuerySettings, {"LOG_LEVEL": ""}, ["LOG_LEVEL: must be DEBUG"]),
+        (WorkerSettings, {"POSTGRES_DSN": DSN, **NO_CA}, ["KAFKA_SECURITY__CA_FILE: cannot be read (FileNotFoundError)"]),
+        (
+            GatewaySettings,
+            {**NO_CA, "TLS__CERT_FILE": "/", "TLS__KEY_FILE": "/hush.pem"},
+            [
+                "TLS__CERT_FILE: cannot be read (IsADirectoryError)",
+                "TLS__KEY_FILE: cannot be read (FileNotFoundError)",
+                "KAFKA_SECURITY__CA_FILE: cannot be read (FileNotFoundError)",
+            ],
+        ),
+        (
+            QuerySettings,
+            {"TLS__CERT_FILE": __file__, "TLS__KEY_FILE": "/hush.pem"},
+            ["TLS__KEY_FILE: cannot be read (FileNotFoundError)"],
+        ),
+        (QuerySettings, {"TLS__CERT_FILE": __file__, "TLS__KEY_FILE": __file__}, ["TLS: its files are not certificates"]),
+    ],
+)
+def test_each_fault_of_settings_is_a_line(
+    kind: type[BaseSettings],
+    settings: dict[str, str],
+    said: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It names the setting as whoever starts the process wrote it, and the rule; never the value."""
+    prefix = kind.model_config["env_prefix"]
+    for name in [name for name in os.environ if name.startswith("AGENTTRACER_")]:
+        monkeypatch.delenv(name)
+    for name, value in settings.items():
+        monkeypatch.setenv(prefix + name, value)
+    with pytest.raises(SystemExit) as ended:
+        read_settings(kind)
+    lines = capsys.readouterr().err.splitlines()
+    assert ended.value.code == EXIT_SETTINGS
+    assert len(lines) == len(said)
+    assert all(line.startswith(f"cannot start: {prefix}{start}") for line, start in zip(lines, said, strict=True)), lines
+    assert not any("hush" in line or Path(__file__).name in line for line in lines)
+
+
+def test_a_port_that_is_taken_is_named_in_the_log() -> None:
+    """With the system's code of it; uvicorn's own line of it has the class and the code, not its text."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = _run("query_service", OPEN | {"PORT": str(port)})
+    lines = [json.loads(line) for line in ended.stderr.splitlines()]
+    errors = [line for line in lines if line["level"] == "error"]
+    assert ended.returncode != 0
+    assert [(line["event"], line["port"], line["code"]) for line in errors[:1]] == [("cannot_listen", port, "EADDRINUSE")]
+    assert [(line["logger"], line["error_class"], line["code"]) for line in errors[1:]] == [
+        ("uvicorn.error", "OSError", "EADDRINUSE")
+    ]
+
+
+def test_a_host_that_nobody_knows_has_the_lookups_code_in_the_log() -> None:
+    """Its name is not repeated."""
+    ended = _run("query_service", {"KEY_PEPPER": PEPPER, "POSTGRES_DSN": DSN, "HOST": "hush.invalid", "PORT": "0"})
+    lines = [json.loads(line) for line in ended.stderr.splitlines()]
+    (said,) = [line for line in lines if line["event"] == "cannot_listen"]
+    assert said["code"].startswith("EAI_")
+    assert "hush" not in ended.stderr
