@@ -315,7 +315,7 @@ def test_exit_is_bounded_however_much_waits_for_the_spool(gateway: FakeGateway, 
     assert process.stdout.readline() == "over\n"
     over = time.monotonic()
     _, errors = process.communicate(timeout=60)
-    assert time.monotonic() - over < 5
+    assert time.monotonic() - over < 20  # a third of what the disk takes, at the most
     line = r"agenttracer: (\d+) events of dying could not be sent before the end; (\d+) of them wait in the spool\n"
     said = re.fullmatch(line, errors)
     assert said is not None, errors
