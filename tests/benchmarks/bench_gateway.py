@@ -18,7 +18,7 @@
 - Gateway and ceiling take turns (A B A B); medians count, and a ratio is the median of the rounds' ratios: 1 would mean that all
   the gateway does besides sending costs nothing.
 - **Cost by size** posts runs of eight steps, ten events, so that a record holds ten events at every size and what differs is
-  the number of requests. Of the rounds the cheapest counts, since whatever disturbs can only add. A line is fitted to a
+  the number of requests. A line is fitted to a
   request's cost over its events, by shares and not by microseconds: it gives what a request costs whatever is in it, and what
   an event does. Where an event costs the same at every size all sizes lie on it; the one that lies highest beside the one that
   lies lowest says how flat that is. Beside it, in turns, the floor: the same requests to the same HTTP server on the same loop,
@@ -195,7 +195,7 @@ def _side(rounds: Sequence[Figures], events: int) -> dict[str, float]:
 
 
 def measure_sizes(stack: Stack, way: str, *, events: int, rounds: int) -> dict[str, object]:
-    """Cost per event by events a request; the sizes take turns, and of each the cheapest round counts."""
+    """Cost per event by events a request; the sizes take turns, and of each the median counts."""
     base_us = time.time_ns() // 1_000 - 3_600_000_000
     work = {
         size: WAYS[way](max(events, 4 * size) // 10, agents=1, steps=8, events_a_request=size, base_us=base_us) for size in SIZES

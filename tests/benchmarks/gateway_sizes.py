@@ -1,5 +1,6 @@
 """Whether an event costs the same in requests of all sizes, beside what a request costs whatever is in it: a line, a verdict."""
 
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,15 +18,15 @@ def flatness(way: str, by_size: Mapping[str, Any]) -> verdict.Target:
 
 
 def on_a_line(costs: Mapping[int, Sequence[float]]) -> dict[str, Any]:
-    """By events a request, of what an event cost each round (us): the least, the line through these, how each lies beside it."""
-    least = {size: min(each) for size, each in costs.items()}
-    a_request, an_event = _line({size: cost * size for size, cost in least.items()})
+    """By events a request, of what an event cost each round (us): the median, the line through these, how each lies beside it."""
+    medians = {size: statistics.median(each) for size, each in costs.items()}
+    a_request, an_event = _line({size: cost * size for size, cost in medians.items()})
     return {
-        "cpu_us_an_event": least,
+        "cpu_us_an_event": medians,
         "cpu_us_an_event_by_round": dict(costs),
         "fitted_us_an_event": an_event,
         "fitted_us_a_request": a_request,
-        "beside_the_line": {size: cost * size / (a_request + an_event * size) for size, cost in least.items()},
+        "beside_the_line": {size: cost * size / (a_request + an_event * size) for size, cost in medians.items()},
     }
 
 

@@ -41,7 +41,7 @@ def gateway(*, native: float = 0.7, otlp: float = 0.3) -> dict[str, Any]:
 def sizes(**costs: float) -> dict[str, Any]:
     """Of requests that cost 300 us and 7 an event, but for the changed ones: us an event by events a request."""
     least = {size: 300 / size + 7 for size in bench_gateway.SIZES} | {int(size[1:]): cost for size, cost in costs.items()}
-    by_size = gateway_sizes.on_a_line({size: [3 * cost, cost, 2 * cost] for size, cost in least.items()})
+    by_size = gateway_sizes.on_a_line({size: [3 * cost, cost, cost / 2] for size, cost in least.items()})
     return {"native": gateway()["native"] | {"by_size": by_size | {"floor": {"fitted_us_a_request": 170.0}}}}
 
 
