@@ -1,13 +1,14 @@
-"""All connections of one process: a deadline for heads and answers, an end for idle ones, a bound on how many there are.
+"""All connections of one process: a deadline for heads, bodies and answers, an end for idle ones, a bound on how many there are.
 
 uvicorn has none of these.
 """
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, Final
 
 from producer_gateway.connection import Connection
-from producer_gateway.errors import GatewayError, SlowHeadError
+from producer_gateway.errors import GatewayError, SlowBodyError, SlowHeadError
 from producer_gateway.metrics import Metrics
 from producer_gateway.settings import GatewaySettings
 from producer_gateway.waiting import Waiting
@@ -15,6 +16,7 @@ from producer_gateway.waiting import Waiting
 _SWEEPS: Final = 8  # looks for overdue connections during the shortest timeout
 _LINGER_TIMEOUT_S: Final = 2.0
 """For a client that has its answer to stop sending: 3 MiB at 1.5 MiB/s, or several round trips."""
+_ANSWERED: Final[Mapping[str, type[GatewayError]]] = {"head_timeout": SlowHeadError, "body_timeout": SlowBodyError}
 
 
 class Door:
@@ -27,12 +29,12 @@ class Door:
         self._metrics = metrics
         self.waiting: Final = Waiting[Connection](
             head_timeout_s=settings.head_timeout_s,
+            body_timeout_s=settings.receive_timeout_s,
             idle_timeout_s=settings.idle_timeout_s,
             answer_timeout_s=settings.answer_timeout_s,
             linger_timeout_s=_LINGER_TIMEOUT_S,
         )
-        timeouts_s = settings.head_timeout_s, settings.idle_timeout_s, settings.answer_timeout_s, _LINGER_TIMEOUT_S
-        self._every_s = min(timeouts_s) / _SWEEPS
+        self._every_s = self.waiting.shortest_s / _SWEEPS
         self._open = 0
         self._sweeping = False
 
@@ -63,7 +65,8 @@ class Door:
         """End a connection that waits."""
         self._metrics.connections_closed.labels(reason).inc()
         self.waiting.forget(connection)
-        connection.end(SlowHeadError() if reason == "head_timeout" and connection.has_begun else None)
+        error = _ANSWERED.get(reason) if connection.has_begun else None
+        connection.end(error() if error else None)
 
     def refused(self, error: GatewayError) -> None:
         """Count an answer that no route gave."""

@@ -5,12 +5,13 @@ budget of what all requests together may hold.
 """
 
 import asyncio
+import time
 from dataclasses import dataclass
 
 from starlette.requests import ClientDisconnect, Request
 
 from producer_gateway.admission import Ticket
-from producer_gateway.arrival import has_arrived
+from producer_gateway.arrival import begun_at, has_arrived
 from producer_gateway.errors import (
     BodyTooLargeError,
     ClientGoneError,
@@ -55,7 +56,8 @@ async def _read(request: Request, *, limits: Limits, ticket: Ticket) -> bytes:
     try:
         if has_arrived(request.scope):
             return await _collect(request, limits=limits, ticket=ticket)
-        async with asyncio.timeout(limits.receive_timeout_s):
+        left_s = begun_at(request.scope) + limits.receive_timeout_s - time.monotonic()
+        async with asyncio.timeout(max(0.0, left_s)):
             return await _collect(request, limits=limits, ticket=ticket)
     except TimeoutError:
         raise SlowBodyError from None

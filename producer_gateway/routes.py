@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from producer_gateway.admission import Admission, Ticket
 from producer_gateway.answers import ERRORS, EventsAccepted, RunAccepted
+from producer_gateway.arrival import begun_at
 from producer_gateway.check import Checked, Rejection, check
 from producer_gateway.density import examine_events, examine_run
 from producer_gateway.errors import (
@@ -177,14 +178,14 @@ class Ingest:
         for name_class, count in left_out.items():
             self._metrics.attributes_dropped.labels(name_class).inc(count)
 
-    def deadline(self) -> float:
-        """When a request that begins now must be answered (monotonic, s)."""
-        return time.monotonic() + self.settings.request_deadline_s
+    def deadline(self, request: Request) -> float:
+        """When it must be answered (monotonic, s)."""
+        return begun_at(request.scope) + self.settings.request_deadline_s
 
     def moved_by_body(self, deadline: float) -> float:
         """The deadline of an OTLP request whose body is here now: what that took is not taken from the time to produce in."""
         longest = deadline - self.settings.request_deadline_s + self.settings.otlp_request_deadline_s
-        return max(deadline, min(longest, self.deadline()))
+        return max(deadline, min(longest, time.monotonic() + self.settings.request_deadline_s))
 
 
 def _check(caller: Caller, *rates: Rate) -> None:
@@ -208,7 +209,7 @@ def ingest_router(ingest: Ingest) -> APIRouter:
     )
     async def post_events(request: Request) -> Response:
         """Answers 202 once every accepted event is durable. Items that break the contract are refused one by one."""
-        deadline = ingest.deadline()
+        deadline = ingest.deadline(request)
         caller = ingest.authenticate(request)
         with ingest.admit(caller) as ticket:
             body = await ingest.receive(request, ticket, caller)
@@ -228,7 +229,7 @@ def ingest_router(ingest: Ingest) -> APIRouter:
     )
     async def post_run(request: Request) -> Response:
         """Answers 202 once the run is durable. The document becomes the same events that an SDK would send."""
-        deadline = ingest.deadline()
+        deadline = ingest.deadline(request)
         caller = ingest.authenticate(request)
         with ingest.admit(caller) as ticket:
             document = read_document(await ingest.receive(request, ticket, caller, examine=examine_run))

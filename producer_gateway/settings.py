@@ -61,11 +61,12 @@ class GatewaySettings(BaseSettings):
     """The contract's name; another one serves tests and side-by-side stacks."""
 
     request_deadline_s: Annotated[float, Field(gt=0, le=60)] = 5.0
-    """From a request's first byte to its answer. Half of the SDK's total timeout, so that the client hears the 503."""
+    """From the end of a request's head to its answer. Half of the SDK's total timeout, so that the client hears the 503."""
     receive_timeout_s: Annotated[float, Field(gt=0, le=60)] = 3.0
-    """For the body alone: 1 MiB at 350 KiB/s, and 2 s are left to produce in."""
+    """For the body alone, from the end of the head: 1 MiB at 350 KiB/s, and 2 s are left to produce in. On every route it is the
+    time for a body's first KiB, or all of a smaller one."""
     otlp_receive_timeout_s: Annotated[float, Field(gt=0, le=60)] = 7.0
-    """The same at `/v1/traces`: 8 MiB at 1.2 MiB/s. OpenTelemetry's exporters do not send again after a 408."""
+    """The same at `/v1/traces`, once a KiB is there: 8 MiB at 1.2 MiB/s. OpenTelemetry's exporters do not retry a 408."""
     otlp_request_deadline_s: Annotated[float, Field(gt=0, le=60)] = 9.0
     """At `/v1/traces`, where a body that took its time leaves `request_deadline_s` from its end, but no longer than this from its
     beginning. OpenTelemetry's exporters wait 10 s."""

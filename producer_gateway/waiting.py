@@ -1,10 +1,10 @@
-"""Connections that wait without a request in work: for a head, idly, or to be taken leave of. No sockets and no clock here.
+"""Connections that wait without a request in work: for a head or body, idly, or to be taken leave of. No sockets, no clock.
 
 All are kept oldest first, so that the overdue stand in front and finding them costs nothing for the others.
 """
 
 from collections.abc import Iterator
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 C = TypeVar("C")
 
@@ -12,27 +12,45 @@ C = TypeVar("C")
 class Waiting(Generic[C]):
     """Who waits, for what, and since when. Times are monotonic seconds and never go back."""
 
-    def __init__(self, *, head_timeout_s: float, idle_timeout_s: float, answer_timeout_s: float, linger_timeout_s: float) -> None:
+    def __init__(
+        self,
+        *,
+        head_timeout_s: float,
+        body_timeout_s: float,
+        idle_timeout_s: float,
+        answer_timeout_s: float,
+        linger_timeout_s: float,
+    ) -> None:
         self._heads: dict[C, float] = {}
+        self._bodies: dict[C, float] = {}
         self._idle: dict[C, float] = {}
         self._unread: dict[C, float] = {}
         self._lingering: dict[C, float] = {}
         self._timeouts = (
             ("head_timeout", self._heads, head_timeout_s),
+            ("body_timeout", self._bodies, body_timeout_s),
             ("idle_timeout", self._idle, idle_timeout_s),
             ("answer_timeout", self._unread, answer_timeout_s),
             ("linger_timeout", self._lingering, linger_timeout_s),
         )
+        self.shortest_s: Final = min(timeout_s for _, _, timeout_s in self._timeouts)
 
     def await_head(self, connection: C, *, now: float) -> None:
         """It was opened, or has begun a further request."""
         if connection not in self._unread:
-            self._idle.pop(connection, None)
+            self.work(connection)  # anew, or it would keep its place among older ones
             self._heads[connection] = now
+
+    def await_body(self, connection: C, *, now: float) -> None:
+        """Its head is there, and of its body not enough to work on."""
+        if connection not in self._unread:
+            self.work(connection)
+            self._bodies[connection] = now
 
     def work(self, connection: C) -> None:
         """It has a request in work. One that has not taken an earlier answer still has to."""
         self._heads.pop(connection, None)
+        self._bodies.pop(connection, None)
         self._idle.pop(connection, None)
 
     def rest(self, connection: C, *, now: float) -> None:
@@ -67,11 +85,11 @@ class Waiting(Generic[C]):
     def oldest(self, *, but: C) -> C | None:
         """Who may go first when there are too many.
 
-        Who was answered for the last time. Of those whose head is awaited the one that waits longest: a client that means it
-        sends its head at once. Then who does not read, and only then the one that is idle for longest: it has shown that it can
-        send requests.
+        Who was answered for the last time. Of those whose head is awaited the one that waits longest, then of those whose body
+        is: a client that means it sends them at once. Then who does not read, and only then the one that is idle for longest:
+        it has shown that it can send requests.
         """
-        for waiting in (self._lingering, self._heads, self._unread, self._idle):
+        for waiting in (self._lingering, self._heads, self._bodies, self._unread, self._idle):
             for connection in waiting:
                 if connection is not but:
                     return connection

@@ -9,6 +9,7 @@ this machine.
 import ipaddress
 from collections.abc import Iterable
 from enum import Enum, auto
+from functools import lru_cache
 from typing import Final
 
 from pydantic import SecretStr
@@ -82,6 +83,7 @@ def key_ring(
     return KeyRing(store, pepper=pepper, refresh_s=refresh_s, stale_max_s=stale_max_s, log=log)
 
 
+@lru_cache(maxsize=16)  # the same few names, with every request
 def is_loopback(host: str) -> bool:
     """Whether only this machine can be meant."""
     try:

@@ -1,37 +1,17 @@
-"""HTTP connections that half a request cannot hold: a head has a size and a deadline, and makes room when there is none.
+"""Connections that half a request cannot hold: a head has a size and a deadline, and makes room when there is none.
 
-uvicorn's protocol is subclassed; tests/contract/test_uvicorn_internals.py pins what is relied on. For services that answer few
-clients and read no bodies; the gateway, which thousands reach, has a door of its own.
+For services that answer few clients and read no bodies; the gateway, which thousands reach, has a door of its own.
 """
 
 import asyncio
-import json
-from http import HTTPStatus
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
+from servicekit.head_bounds import BoundedConnection, json_answer
 from servicekit.http_error import HttpError
 
-_PIPELINED_MAX: Final = 4
-"""Requests sent ahead on one connection: one packet could hold ten thousand."""
 _READ_TIMEOUT_S: Final = 30.0
 _READ_LEAST_BYTES: Final = 65_536
 """A client takes its answer, or so much of it each time: closing alone would wait for it as long as the system does."""
-
-
-class HeadTooLargeError(HttpError):
-    """Address and headers are larger than this service takes."""
-
-    status = 431
-    code = "head_too_large"
-
-
-class MalformedRequestError(HttpError):
-    """This is no HTTP request that can be answered."""
-
-    status = 400
-    code = "malformed_request"
 
 
 class BoundedHeads:
@@ -62,20 +42,14 @@ class BoundedHeads:
             next(iter(self._waiting)).give_up()
 
 
-class Connection(HttpToolsProtocol):
+class Connection(BoundedConnection):
     """One client's connection."""
 
     def __init__(self, bounds: BoundedHeads, **of_uvicorn: Any) -> None:  # noqa: ANN401 - passed through
-        super().__init__(**of_uvicorn)
+        super().__init__(head_max_bytes=bounds.head_max_bytes, **of_uvicorn)
         self._bounds = bounds
         self._deadline: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
-        self._head_bytes = 0
-        self._bytes_to_nothing = 0
-        self._got_somewhere = False
-        self._fault: HttpError | None = None
-
-    # --- what uvicorn's protocol is told by the event loop
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """Opened."""
@@ -96,71 +70,40 @@ class Connection(HttpToolsProtocol):
         self._await_reader()
 
     def data_received(self, data: bytes) -> None:
-        """Bytes arrived. A header, trailer or chunk extension without end would be kept by the parser for ever: counted here."""
-        if self.transport.is_closing():
-            return
-        self._got_somewhere = False
+        """Bytes arrived. Those that begin no request, such as an empty line, have ended uvicorn's own wait for one."""
         super().data_received(data)
-        if self.transport.is_closing():
-            return
-        self._bytes_to_nothing = 0 if self._got_somewhere else self._bytes_to_nothing + len(data)
-        if self._bytes_to_nothing > self._bounds.head_max_bytes:
-            self._end(HeadTooLargeError())
-        elif self._deadline is None and (self.cycle is None or self.cycle.response_complete):
-            self._await_head()  # bytes that begin no request, such as an empty line, have ended uvicorn's own wait
-
-    # --- what the parser found in them
+        idle = self._deadline is None and (self.cycle is None or self.cycle.response_complete)
+        if idle and not self.transport.is_closing():
+            self._await_head()
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""
         super().on_message_begin()
-        self._head_bytes = 0
         self._await_head()
-
-    def on_url(self, url: bytes) -> None:
-        """Part of the address."""
-        self._count(len(url))
-        super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A header, or a trailer."""
-        self._count(len(name) + len(value))
-        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """A request to answer."""
-        self._got_somewhere = True
         self._await_nothing()
-        if len(self.pipeline) >= _PIPELINED_MAX:
-            self._fail(MalformedRequestError())
         super().on_headers_complete()
-
-    def on_body(self, body: bytes) -> None:
-        """Part of its body."""
-        self._got_somewhere = True
-        super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        """All of it is there."""
-        self._got_somewhere = True
-        super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """The answer is written."""
         super().on_response_complete()
         self._await_reader()
 
-    # --- ends
-
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words are not used
-        """The parser does not want to go on."""
-        self._end(self._fault or MalformedRequestError())
-
     def give_up(self) -> None:
         """Close without a word: the head did not come."""
         self._await_nothing()
         self.connections.discard(self)  # uvicorn counts them, and hears of this end only in the loop's next turn
         self.transport.abort()
+
+    def end(self, error: HttpError | None) -> None:
+        """Close, with an answer where one is due and could not be taken for another request's."""
+        self._await_nothing()
+        if error is not None and self.may_answer():
+            self.transport.write(json_answer(error.status, {"error": {"code": error.error_code, "message": error.message}}))
+        self.transport.close()
+        self._await_reader()
 
     def _await_head(self) -> None:
         self._await_nothing()
@@ -185,26 +128,3 @@ class Connection(HttpToolsProtocol):
             self.transport.abort()
         else:
             self._await_reader()
-
-    def _count(self, size: int) -> None:
-        self._head_bytes += size
-        if self._head_bytes > self._bounds.head_max_bytes:
-            self._fail(HeadTooLargeError())
-
-    def _fail(self, error: HttpError) -> None:
-        """Raised into the parser, which passes it on as an error of its own, for which uvicorn calls `send_400_response`."""
-        self._fault = error
-        raise error
-
-    def _end(self, error: HttpError) -> None:
-        self._await_nothing()
-        if self.cycle is None or self.cycle.response_complete or not (self.cycle.response_started or self.pipeline):
-            self.transport.write(_answer(error))
-        self.transport.close()
-        self._await_reader()
-
-
-def _answer(error: HttpError) -> bytes:
-    body = json.dumps({"error": {"code": error.error_code, "message": error.message}}, separators=(",", ":")).encode()
-    lines = [f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}", "content-type: application/json", "connection: close"]
-    return "\r\n".join([*lines, f"content-length: {len(body)}", "", ""]).encode() + body

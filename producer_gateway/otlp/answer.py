@@ -37,13 +37,28 @@ def exported(encoding: Encoding, *, rejected: int, reasons: Mapping[str, int]) -
 
 
 def refused(encoding: Encoding, *, status: int, message: str, headers: Mapping[str, str]) -> Response:
+    """A google.rpc.Status, as a whole answer."""
+    body = status_body(encoding, status=status, message=message)
+    return Response(body, status_code=status, headers=dict(headers), media_type=encoding)
+
+
+def status_body(encoding: Encoding, *, status: int, message: str) -> bytes:
     """A google.rpc.Status."""
     code = _code(status)
     if encoding is Encoding.JSON:
-        body = json.dumps({"code": code, "message": message}, separators=(",", ":")).encode()
-    else:
-        body = _field(1, code) + _field(2, message)
-    return Response(body, status_code=status, headers=dict(headers), media_type=encoding)
+        return json.dumps({"code": code, "message": message}, separators=(",", ":")).encode()
+    return _field(1, code) + _field(2, message)
+
+
+def media_type_of(content_type: str) -> str:
+    """Without its parameters."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+def encoding_of(content_type: str) -> Encoding:
+    """In which errors are answered: JSON where the type is neither of OTLP's."""
+    known = {str(each): each for each in Encoding}
+    return known.get(media_type_of(content_type), Encoding.JSON)
 
 
 def _code(status: int) -> int:

@@ -58,7 +58,7 @@ def otlp_router(ingest: Ingest) -> APIRouter:
     )
     async def post_traces(request: Request) -> Response:
         """Answers 200 once every accepted span is durable. Spans become runs and steps; their content is never read."""
-        deadline = ingest.deadline()
+        deadline = ingest.deadline(request)
         media_type, encoding = _encoding(request)
         caller = ingest.authenticate(request)
         with ingest.admit(caller) as ticket:
@@ -97,9 +97,8 @@ def _described(status: int) -> str:
 
 
 def _encoding(request: Request) -> tuple[str, Encoding]:
-    """The media type, and the encoding in which errors are answered from here on: JSON where the type is neither of OTLP's."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    known = {str(each): each for each in Encoding}
-    encoding = known.get(media_type, Encoding.JSON)
+    """The media type, and the encoding in which errors are answered from here on."""
+    content_type = request.headers.get("content-type", "")
+    encoding = answer.encoding_of(content_type)
     render_with(request, partial(answer.refused, encoding))
-    return media_type, encoding
+    return answer.media_type_of(content_type), encoding

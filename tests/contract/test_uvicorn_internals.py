@@ -1,4 +1,4 @@
-"""What producer_gateway.connection and servicekit.bounded_head rely on in uvicorn and httptools, beyond their documents."""
+"""What producer_gateway.connection and servicekit's connections rely on in uvicorn and httptools, beyond their documents."""
 
 import inspect
 import re
@@ -11,13 +11,14 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from producer_gateway.connection import Connection
 from servicekit import bounded_head
+from servicekit.head_bounds import BoundedConnection
 
 
 @pytest.mark.parametrize(
     ("ours_kind", "name"),
     [
         (kind, name)
-        for kind in (Connection, bounded_head.Connection)
+        for kind in (Connection, bounded_head.Connection, BoundedConnection)
         for name in vars(kind)
         if name in dir(HttpToolsProtocol) and not name.startswith("__")
     ],
@@ -30,13 +31,13 @@ def test_overridden(ours_kind: type, name: str) -> None:
 
 def test_all_are_overridden() -> None:
     """The methods by which the subclass works exist in uvicorn: one renamed there would silently never be called."""
-    names = {"connection_made", "connection_lost", "data_received", "on_message_begin", "on_url", "on_header", "on_body"}
-    names |= {"on_headers_complete", "on_message_complete", "on_response_complete", "send_400_response"}
-    names |= {"timeout_keep_alive_handler"}
-    assert names <= set(vars(HttpToolsProtocol)) & set(vars(Connection))
-    names -= {"timeout_keep_alive_handler"}
-    names |= {"pause_writing"}
-    assert names <= set(vars(HttpToolsProtocol)) & set(vars(bounded_head.Connection))
+    bounds = {"data_received", "on_message_begin", "on_url", "on_header", "on_body", "on_headers_complete", "on_message_complete"}
+    bounds |= {"send_400_response"}
+    assert bounds <= set(vars(HttpToolsProtocol)) & set(vars(BoundedConnection))
+    waits = {"connection_made", "connection_lost", "on_message_begin", "on_headers_complete", "on_response_complete"}
+    more = {"on_body", "on_message_complete", "timeout_keep_alive_handler", "_start_asgi_task"}
+    assert waits | more <= set(vars(HttpToolsProtocol)) & set(vars(Connection))
+    assert waits | {"pause_writing"} <= set(vars(HttpToolsProtocol)) & set(vars(bounded_head.Connection))
 
 
 def test_attributes() -> None:
@@ -79,6 +80,24 @@ def test_early_answer() -> None:
     assert send.index("self.response_complete = True") < send.index("self.transport.close()") < send.index("self.on_response()")
     assert "self.body = bytearray()" in inspect.getsource(httptools_impl.RequestResponseCycle.__init__)
     assert "self.flow.pause_reading()" in inspect.getsource(HttpToolsProtocol.on_body)
+
+
+def test_task_of_request() -> None:
+    """A request is started by `_start_asgi_task` alone, when its head is there or its turn has come; what it says of its body."""
+    source = inspect.getsource(HttpToolsProtocol)
+    assert source.count("self._start_asgi_task(") == 2
+    assert source.count("run_asgi(") == inspect.getsource(HttpToolsProtocol._start_asgi_task).count("run_asgi(")
+    cycle = inspect.getsource(httptools_impl.RequestResponseCycle.__init__)
+    assert "self.waiting_for_100_continue = expect_100_continue" in cycle
+    assert "self.more_body = True" in cycle
+    assert "self.scope = scope" in cycle
+
+
+def test_part_of_body() -> None:
+    """A part of a body is added to `cycle.body`, which a reader takes whole; the end of a body wakes it like any part does."""
+    assert "self.cycle.body += body" in inspect.getsource(HttpToolsProtocol.on_body)
+    assert "bytes(self.body)" in inspect.getsource(httptools_impl.RequestResponseCycle.receive)
+    assert "self.cycle.message_event.set()" in inspect.getsource(HttpToolsProtocol.on_message_complete)
 
 
 def test_answer_is_written_to_transport() -> None:

@@ -14,7 +14,7 @@ from tests.support.gateway_process import DEADLINE_S, GatewayProcess, create_top
 
 MIB = 1024 * 1024
 HEAD = b"POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
-TOO_LARGE = HEAD + b"content-length: %d\r\n\r\n" % (3 * MIB)
+TOO_LARGE = HEAD + b"content-length: %d\r\n\r\n" % (3 * MIB) + b" " * 1024
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """Who says that a request's body is there, and who does not."""
 
-from producer_gateway.arrival import arrived, has_arrived
+import time
+
+from producer_gateway.arrival import arrived, awaited, begun_at, has_arrived
 
 
 def test_unsaid() -> None:
@@ -17,3 +19,13 @@ def test_said() -> None:
     assert has_arrived(one)
     assert not has_arrived(other)
     assert "tls" in one["extensions"]
+
+
+def test_awaited() -> None:
+    """A request's time begins with its head where the connection tells, else now."""
+    told: dict[str, object] = {}
+    awaited(told, since=12.5)
+    arrived(told)
+    assert begun_at(told) == 12.5
+    before = time.monotonic()
+    assert before <= begun_at({}) <= time.monotonic()

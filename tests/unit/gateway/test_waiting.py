@@ -4,7 +4,7 @@ from producer_gateway.waiting import Waiting
 
 
 def waiting() -> Waiting[str]:
-    return Waiting(head_timeout_s=5, idle_timeout_s=60, answer_timeout_s=5, linger_timeout_s=2)
+    return Waiting(head_timeout_s=5, body_timeout_s=3, idle_timeout_s=60, answer_timeout_s=5, linger_timeout_s=2)
 
 
 def test_overdue() -> None:
@@ -64,3 +64,25 @@ def test_oldest() -> None:
     assert who.oldest(but="second") == "idle"
     who.forget("idle")
     assert who.oldest(but="second") is None
+
+
+def test_body() -> None:
+    """A body that is awaited has its own timeout, and can be spared after heads; an answer that is not taken comes first."""
+    who = waiting()
+    who.await_head("head", now=0)
+    who.await_body("body", now=0)
+    who.rest("idle", now=0)
+    assert who.overdue(now=3) == [("body", "body_timeout")]
+    assert who.oldest(but="head") == "body"
+    who.unread("body", now=1)
+    who.await_body("body", now=1)
+    assert who.overdue(now=4) == []
+
+
+def test_head_anew() -> None:
+    """Who begins a head later than others stands behind them, however long it has been there: nobody hides behind it."""
+    who = waiting()
+    who.await_head("early", now=0)
+    who.await_head("other", now=1)
+    who.await_head("early", now=4)
+    assert who.overdue(now=6) == [("other", "head_timeout")]
