@@ -7,8 +7,9 @@ import time
 import pytest
 from starlette.requests import Request
 
+from producer_gateway import routes
 from producer_gateway.admission import Admission
-from producer_gateway.arrival import awaited
+from producer_gateway.arrival import awaited, begun_at
 from producer_gateway.errors import SlowBodyError
 from producer_gateway.metrics import Metrics
 from producer_gateway.otlp.answer import Encoding, status_body
@@ -76,6 +77,21 @@ async def test_time_counts_from_head() -> None:
     async with asyncio.timeout(10):
         with admission.admit("p") as ticket, pytest.raises(SlowBodyError):
             await receive(Request(scope, never), limits=limits, ticket=ticket, accepts="application/json")
+
+
+async def test_head_begins_the_time(log: MemoryRecordLog, metrics: Metrics, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that had to wait for its body tells its route since when."""
+    begun: list[float] = []
+    monkeypatch.setattr(routes, "begun_at", lambda scope: begun.append(begun_at(scope)) or begun_at(scope))
+    async with served(log, metrics) as gateway:
+        client = await gateway.connect()
+        await client.send(BEGUN)
+        assert await gateway.post() == 202
+        head_was_there = time.monotonic()
+        await client.send(BODY.ljust(2_000))
+        assert (await client.answer())[0] == 202
+    assert len(begun) == 2
+    assert begun[1] < head_was_there
 
 
 async def test_asks_first(log: MemoryRecordLog, metrics: Metrics) -> None:
