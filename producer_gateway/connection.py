@@ -138,7 +138,8 @@ class Connection(BoundedConnection):
 
     def _start_asgi_task(self, cycle: "RequestResponseCycle", app: Any) -> None:  # noqa: ANN401 - as in uvicorn
         """Its head is there, and it is its turn. Who asks whether to send a body waits for the answer to that."""
-        if cycle is not self.cycle or not cycle.more_body or cycle.waiting_for_100_continue:
+        enough = not cycle.more_body or len(cycle.body) >= _WORTH_READING_BYTES
+        if enough or cycle is not self.cycle or cycle.waiting_for_100_continue:
             super()._start_asgi_task(cycle, app)
             return
         now = self.loop.time()
@@ -170,7 +171,7 @@ class Connection(BoundedConnection):
         if isinstance(error, GatewayError):
             self._door.refused(error)
             if self.may_answer():
-                scope = cast("Scope", self.scope) if self._unbegun else None
+                scope = cast("Scope", self.scope) if self.cycle is not None and self.cycle.scope is self.scope else None
                 self.transport.write(early_answer(error, scope=scope, least_s=self._door.retry_after_s))
                 self._answers.early = True
         self.transport.close()

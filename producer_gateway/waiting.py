@@ -85,15 +85,19 @@ class Waiting(Generic[C]):
     def oldest(self, *, but: C) -> C | None:
         """Who may go first when there are too many.
 
-        Who was answered for the last time. Of those whose head is awaited the one that waits longest, then of those whose body
-        is: a client that means it sends them at once. Then who does not read, and only then the one that is idle for longest:
-        it has shown that it can send requests.
+        Who was answered for the last time. Of those whose head or body is awaited the one that waits longest: a client that
+        means it sends them at once. Then who does not read, and only then the one that is idle for longest: it has shown that
+        it can send requests.
         """
-        for waiting in (self._lingering, self._heads, self._bodies, self._unread, self._idle):
-            for connection in waiting:
-                if connection is not but:
-                    return connection
+        for kinds in ((self._lingering,), (self._heads, self._bodies), (self._unread,), (self._idle,)):
+            first = [found for found in (_first(waiting, but=but) for waiting in kinds) if found is not None]
+            if first:
+                return min(first, key=lambda found: found[0])[1]
         return None
+
+
+def _first(waiting: dict[C, float], *, but: C) -> tuple[float, C] | None:
+    return next(((since, connection) for connection, since in waiting.items() if connection is not but), None)
 
 
 def _before(waiting: dict[C, float], moment: float) -> Iterator[C]:

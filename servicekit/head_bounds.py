@@ -5,6 +5,7 @@ and how it ends, is each service's own.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from types import MappingProxyType
@@ -16,6 +17,10 @@ from servicekit.http_error import HttpError
 
 _PIPELINED_MAX: Final = 4
 """Requests sent ahead on one connection: no client of ours does it, and one packet could hold ten thousand."""
+
+_END_OF_HEAD: Final = b"\r\n\r\n"
+_UPGRADE: Final = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
+_UNKNOWN: Final = b"\r\nx-upgrade:"
 
 
 class HeadTooLargeError(HttpError):
@@ -44,6 +49,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._head_bytes = 0
         self._bytes_to_nothing = 0
         self._got_somewhere = False
+        self._between = True
         self._fault: HttpError | None = None
 
     def end(self, error: HttpError | None) -> None:
@@ -55,7 +61,7 @@ class BoundedConnection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self._got_somewhere = False
-        super().data_received(data)
+        super().data_received(_as_it_is(data) if self._between else data)
         if self.transport.is_closing():
             return
         self._bytes_to_nothing = 0 if self._got_somewhere else self._bytes_to_nothing + len(data)
@@ -65,7 +71,7 @@ class BoundedConnection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """The first byte of a request."""
         super().on_message_begin()
-        self._head_bytes = 0
+        self._head_bytes, self._between = 0, False
 
     def on_url(self, url: bytes) -> None:
         """Part of the address."""
@@ -82,7 +88,12 @@ class BoundedConnection(HttpToolsProtocol):
         self._got_somewhere = True
         if len(self.pipeline) >= _PIPELINED_MAX:
             self.fail(self.malformed())
+        upgrades = self.parser.should_upgrade()
+        if upgrades and self._announces_body():
+            self.fail(self.malformed())  # the parser would take it for the next request
         super().on_headers_complete()
+        if upgrades:
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """Part of its body."""
@@ -91,7 +102,7 @@ class BoundedConnection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """All of it is there."""
-        self._got_somewhere = True
+        self._got_somewhere = self._between = True
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words are not used
@@ -104,13 +115,29 @@ class BoundedConnection(HttpToolsProtocol):
         raise error
 
     def may_answer(self) -> bool:
-        """Whether an answer now could not be taken for another request's."""
-        return self.cycle is None or self.cycle.response_complete or not (self.cycle.response_started or self.pipeline)
+        """Whether an answer now could not be taken for another request's: all have theirs, or the last one is being read."""
+        if self.cycle is None or self.cycle.response_complete:
+            return True
+        return self.cycle.more_body and not (self.cycle.response_started or self.pipeline)
+
+    def _announces_body(self) -> bool:
+        headers = dict(self.headers)
+        return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
 
     def _count(self, size: int) -> None:
         self._head_bytes += size
         if self._head_bytes > self._head_max_bytes:
             self.fail(self.head_too_large())
+
+
+def _as_it_is(data: bytes) -> bytes:
+    """A request that offers another protocol, as what it is: we need not take it (RFC 9110, 7.8), and its body would be skipped.
+
+    Java's own client offers HTTP/2 in this way.
+    """
+    end = data.find(_END_OF_HEAD)
+    asks = _UPGRADE.search(data, 0, len(data) if end < 0 else end)
+    return data if asks is None else b"".join((data[: asks.start()], _UNKNOWN, data[asks.end() :]))
 
 
 def json_answer(status: int, members: Mapping[str, object], *, headers: Mapping[str, str] = MappingProxyType({})) -> bytes:

@@ -69,6 +69,23 @@ def test_error_in_callback() -> None:
     assert "except httptools.HttpParserError" in inspect.getsource(HttpToolsProtocol.data_received)
 
 
+def test_upgrade_skips_body() -> None:
+    """Of a request that offers an upgrade the parser skips the body; that it does is known when the head is complete."""
+    seen: list[object] = []
+
+    class Callbacks:
+        def on_headers_complete(self) -> None:
+            seen.append(parser.should_upgrade())
+
+        def on_body(self, body: bytes) -> None:
+            seen.append(body)
+
+    parser = httptools.HttpRequestParser(Callbacks())
+    with pytest.raises(httptools.HttpParserUpgrade):
+        parser.feed_data(b"POST / HTTP/1.1\r\nconnection: upgrade\r\nupgrade: h2c\r\ncontent-length: 2\r\n\r\n{}")
+    assert seen == [True]
+
+
 def test_scope_of_request() -> None:
     """The request that is being read has its scope at `self.scope`, where the subclass leaves word that all of it arrived."""
     assert "self.scope = {" in inspect.getsource(HttpToolsProtocol.on_message_begin)

@@ -136,6 +136,16 @@ async def test_bytes_that_are_no_body(log: MemoryRecordLog, metrics: Metrics, ta
         assert (await client.answer())[0] == 431
 
 
+@pytest.mark.parametrize("behind", [b"no HTTP\r\n\r\n", HEAD], ids=["malformed", "slow"])
+async def test_fault_behind_a_request(log: MemoryRecordLog, metrics: Metrics, behind: bytes) -> None:
+    """What is wrong with bytes behind a request is never said in the place of its answer."""
+    log.stalled = True
+    async with served(log, metrics, head_timeout_s=0.1) as gateway:
+        client = await gateway.connect()
+        await client.send(REQUEST + behind)
+        assert (await client.rest())[:12] in {b"", b"HTTP/1.1 503"}
+
+
 async def test_no_http(log: MemoryRecordLog, metrics: Metrics) -> None:
     """What is not HTTP is answered with 400 in the form of every other error."""
     async with served(log, metrics) as gateway:

@@ -52,6 +52,28 @@ async def test_stuck_exporter(log: MemoryRecordLog, metrics: Metrics, encoding: 
     assert body == status_body(encoding, status=408, message=f"slow_body: {message}")
 
 
+@pytest.mark.parametrize("length", [10, 2_000])
+async def test_malformed_exporter(log: MemoryRecordLog, metrics: Metrics, length: int) -> None:
+    """So they are when what comes later is no HTTP, be there little of their body or much."""
+    async with served(log, metrics) as gateway:
+        client = await gateway.connect()
+        begun = HEAD.replace(b"/v1/events", b"/v1/traces") + b"transfer-encoding: chunked\r\n\r\n"
+        await client.send(begun + b"%x\r\n%s\r\nno size\r\n" % (length, b" " * length))
+        status, _, body = await client.answer()
+    assert (status, json.loads(body)["code"]) == (400, 3)
+
+
+async def test_enough_of_one_sent_ahead(log: MemoryRecordLog, metrics: Metrics) -> None:
+    """A request that had to wait for its turn begins when it comes, if enough of its body is there by then."""
+    async with served(log, metrics) as gateway:
+        client = await gateway.connect()
+        await client.send(REQUEST + BEGUN + BODY.ljust(ENOUGH))
+        assert (await client.answer())[0] == 202
+        await gateway.until_sample(ENOUGH, "in_flight_bytes")
+        await client.send(b" " * (2_000 - ENOUGH))
+        assert (await client.answer())[0] == 202
+
+
 async def test_stuck_later(log: MemoryRecordLog, metrics: Metrics) -> None:
     """A body that is read already has no more time than one that is not."""
     async with served(log, metrics, receive_timeout_s=0.5) as gateway:

@@ -67,13 +67,17 @@ def test_oldest() -> None:
 
 
 def test_body() -> None:
-    """A body that is awaited has its own timeout, and can be spared after heads; an answer that is not taken comes first."""
+    """A body that is awaited has its own timeout, and can be spared like a head of its age; an answer not taken comes first."""
     who = waiting()
     who.await_head("head", now=0)
     who.await_body("body", now=0)
     who.rest("idle", now=0)
     assert who.overdue(now=3) == [("body", "body_timeout")]
     assert who.oldest(but="head") == "body"
+    who.await_head("head", now=1)
+    assert who.oldest(but="idle") == "body"
+    who.await_body("body", now=2)
+    assert who.oldest(but="idle") == "head"
     who.unread("body", now=1)
     who.await_body("body", now=1)
     assert who.overdue(now=4) == []
