@@ -113,13 +113,13 @@ def black_hole(*, turns: int) -> dict[str, Any]:
 def main() -> None:
     """Measure everything, write it down, and print it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--turns", type=int, default=7)
+    parser.add_argument("--turns", type=int, default=13)
     turns: int = parser.parse_args().turns
     with sink(answers=True) as url:
         figures = side_by_side(url, turns=turns)
     figures |= {
         "queue": measured("queue"),
-        "import": import_cost(turns=3 * turns),
+        "import": import_cost(turns=min(3 * turns, 21)),
         "wheel": wheel(),
         "black_hole": black_hole(turns=min(turns, 5)),
         "targets": TARGETS,
