@@ -62,7 +62,7 @@ settings-page: $(STAMP) ## write docs/settings.md anew from the settings classes
 bench-sdk: $(STAMP) ## measure the SDK in the agent's process, beside OpenTelemetry's; writes build/bench-sdk.json
 	@$(BIN)/python -m tests.benchmarks.bench_sdk
 
-bench-slow-clients: $(STAMP) ## good traffic keeps 95 % of its rate beside a thousand slow connections (build/bench-slow-clients.json; two minutes)
+bench-slow-clients: $(STAMP) ## good traffic keeps 95 % of its rate beside a thousand slow connections (build/bench-slow-clients.json; three minutes)
 	@$(BIN)/python -m tests.benchmarks.bench_slow_clients
 
 bench-retention: $(STAMP) ## expiring a day as a whole beside row by row, in tuples and WAL (build/bench-retention.json; some minutes)
