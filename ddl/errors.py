@@ -1,10 +1,10 @@
-"""What can stand in the way of a migration.
+"""The reasons why a migration cannot be applied.
 
 MigrationError
 ├── OldPostgresError        the server is too old
 ├── NewerStoreError         the store was migrated by a newer release
 ├── ChangedMigrationError   an applied file was edited
-└── HeldTableError          somebody's transaction holds a table for long
+└── HeldTableError          another transaction holds a table for long
 """
 
 

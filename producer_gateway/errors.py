@@ -1,31 +1,28 @@
-"""What the gateway answers when it does not accept.
+"""The errors that the gateway answers with when it does not accept. Those of connections and API keys are servicekit's.
 
-GatewayError
-├── RefusedError                the client's to mend; the same again gets the same answer
+HttpError
+├── RefusedError                for the client to mend; the same again gets the same answer
 │   ├── NotJsonError            400
-│   ├── MalformedRequestError   400 not HTTP, or requests sent ahead of their turn
-│   ├── Http2Error              400 HTTP/2, which gRPC needs
+│   ├── NotProtobufError        400 OTLP alone, as are the next two
+│   ├── NotOtlpError            400
 │   ├── BadCompressionError     400
 │   ├── UnknownVersionError     400
-│   ├── UnauthenticatedError    401
-│   ├── ForbiddenError          403
-│   ├── SlowHeadError           408
-│   ├── SlowBodyError           408
 │   ├── BodyTooLargeError       413
 │   ├── WrongContentTypeError   415
 │   ├── UnknownEncodingError    415
 │   ├── UnprocessableError      422 by field and rule; may list refused items
-│   └── HeadTooLargeError       431
+│   └── TooManyMisfitsError     422
 ├── UnavailableError            503 with Retry-After: the outcome is unknown, or nothing was done
 │   ├── OverloadedError         too much is in flight
-│   ├── KeysUnavailableError    keys cannot be told apart now
-│   ├── RateLimitedError        429: the key has sent more than it may
-│   ├── TooManyConnectionsError too many are open, and none of them can be spared
+│   ├── RateLimitedError        429: the project has sent more than it may
 │   ├── CutOffError             this process ends and could not wait for the outcome
-│   └── LogUnavailableError     the log did not acknowledge in time, or is known not to
-└── ClientGoneError             nobody is left to answer
+│   ├── LogUnavailableError     the log did not acknowledge in time, or is known not to
+│   ├── NamesUnavailableError   it is not known which names projects allow
+│   └── NameKeyMissingError     the project is closed, and this gateway has no key for pseudonyms
+└── ClientGoneError             the client left before its answer
 
-A default message is its class's docstring. Messages are constant: no value that was received ever stands in one.
+A default message is its class's docstring. Messages are constant or made of our own fields and rules: no value that was received
+ever stands in one.
 """
 
 import math
@@ -33,22 +30,11 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from agenttracer.wire.envelope import SUPPORTED
-from servicekit.http_error import HttpError
+from producer_gateway.rules import in_words
+from servicekit.http.errors import HttpError, UnavailableError
 
 
-class GatewayError(HttpError):
-    """The request was not accepted. `code` and `field` are made from the contract's own words."""
-
-    def __str__(self) -> str:
-        """The code, which tells more than the message where one class has several."""
-        return self.error_code
-
-    def members(self) -> dict[str, object]:
-        """The JSON answer."""
-        return {"error": {"code": self.error_code, "field": self.field, "message": self.message}}
-
-
-class RefusedError(GatewayError):
+class RefusedError(HttpError):
     """The request cannot be accepted as it is."""
 
     status = 400
@@ -77,55 +63,6 @@ class UnknownVersionError(RefusedError):
         return {**super().members(), "supported": SUPPORTED}
 
 
-class UnauthenticatedError(RefusedError):
-    """A live API key is needed: `Authorization: Bearer <key>` or `X-Api-Key: <key>`."""
-
-    status = 401
-    code = "unauthenticated"
-    headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": "Bearer"}
-
-
-class ForbiddenError(RefusedError):
-    """The API key lacks the scope `ingest`."""
-
-    status = 403
-    code = "wrong_scope"
-
-
-class MalformedRequestError(RefusedError):
-    """The bytes are not an HTTP request, or too many requests were sent without waiting for answers."""
-
-    code = "malformed_request"
-
-
-class Http2Error(RefusedError):
-    """HTTP/2, and with it gRPC, is not spoken here: set OTEL_EXPORTER_OTLP_PROTOCOL to http/protobuf."""
-
-    code = "http2"
-
-
-class SlowHeadError(RefusedError):
-    """The head of the request did not arrive in time."""
-
-    status = 408
-    code = "slow_head"
-
-
-class HeadTooLargeError(RefusedError):
-    """The address and headers of the request are larger than this gateway takes."""
-
-    status = 431
-    code = "head_too_large"
-
-
-class SlowBodyError(RefusedError):
-    """The body did not arrive in time."""
-
-    status = 408
-    code = "slow_body"
-    headers: ClassVar[Mapping[str, str]] = {"Connection": "close"}
-
-
 class BodyTooLargeError(RefusedError):
     """The body is larger than this gateway takes: split it."""
 
@@ -150,15 +87,22 @@ class UnknownEncodingError(RefusedError):
 
 
 class UnprocessableError(RefusedError):
-    """The named field breaks the named rule of the contract; see the OpenAPI document."""
+    """The body breaks a rule of the contract; see the OpenAPI document."""
 
     status = 422
     code = "unprocessable"
 
     def __init__(
-        self, *, code: str | None = None, field: str | None = None, rejected: Sequence[Mapping[str, object]] | None = None
+        self,
+        *,
+        code: str | None = None,
+        field: str | None = None,
+        rule: str | None = None,
+        rejected: Sequence[Mapping[str, object]] | None = None,
     ) -> None:
-        super().__init__(code=code, field=field)
+        """`rule` says what the field must be, where that is more than `code` tells by itself."""
+        words = rule or in_words(field or "", code or "")
+        super().__init__(f"{field or 'The body'} {words}." if words else None, code=code, field=field)
         self.rejected = rejected
 
     def members(self) -> dict[str, object]:
@@ -166,13 +110,28 @@ class UnprocessableError(RefusedError):
         return super().members() if self.rejected is None else {**super().members(), "rejected": self.rejected}
 
 
-class UnavailableError(GatewayError):
-    """Not accepted for now: send the same events, with the same ids, after Retry-After seconds."""
+class TooManyMisfitsError(RefusedError):
+    """More than a thousand events or values of the body break a rule of the contract: mend the sender."""
 
-    status = 503
-    code = "unavailable"
-    least_s: int = 0
-    """What to wait at the least, where that is known."""
+    status = 422
+    code = "too_many_misfits"
+
+    def __init__(self, *, examined: int) -> None:
+        """`examined`: how many events and values were looked at."""
+        super().__init__()
+        self.examined = examined
+
+
+class NotProtobufError(RefusedError):
+    """The body is not an ExportTraceServiceRequest in protobuf."""
+
+    code = "protobuf"
+
+
+class NotOtlpError(RefusedError):
+    """The body is not an ExportTraceServiceRequest in OTLP's JSON."""
+
+    code = "otlp_json"
 
 
 class OverloadedError(UnavailableError):
@@ -181,14 +140,8 @@ class OverloadedError(UnavailableError):
     code = "overloaded"
 
 
-class KeysUnavailableError(UnavailableError):
-    """API keys cannot be checked now: send the same events, with the same ids, after Retry-After seconds."""
-
-    code = "keys_unavailable"
-
-
 class RateLimitedError(UnavailableError):
-    """This key has sent more than it may: send the same events, with the same ids, after Retry-After seconds."""
+    """This project has sent more than it may: send the same events, with the same ids, after Retry-After seconds."""
 
     status = 429
     code = "rate_limited"
@@ -196,12 +149,6 @@ class RateLimitedError(UnavailableError):
     def __init__(self, *, wait_s: float) -> None:
         super().__init__()
         self.least_s = math.ceil(wait_s)
-
-
-class TooManyConnectionsError(UnavailableError):
-    """Too many connections are open: send the same events, with the same ids, after Retry-After seconds."""
-
-    code = "too_many_connections"
 
 
 class CutOffError(UnavailableError):
@@ -216,7 +163,19 @@ class LogUnavailableError(UnavailableError):
     code = "log_unavailable"
 
 
-class ClientGoneError(GatewayError):
+class NamesUnavailableError(UnavailableError):
+    """The registry of names cannot be read now: send the same events, with the same ids, after Retry-After seconds."""
+
+    code = "names_unavailable"
+
+
+class NameKeyMissingError(UnavailableError):
+    """This project is closed, and the gateway has no AGENTTRACER_GATEWAY_NAME_KEY to make pseudonyms with: tell its operator."""
+
+    code = "name_key_missing"
+
+
+class ClientGoneError(HttpError):
     """The client left before its request was complete."""
 
     status = 400

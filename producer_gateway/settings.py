@@ -1,21 +1,23 @@
-"""Everything the gateway is told from outside, read once at start. No other module reads the environment."""
+"""All settings of the gateway, read once at start. No other module reads the environment."""
 
 from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from agenttracer.rules.names.pseudonyms import KEY_MIN_CHARS as NAME_KEY_MIN_CHARS
 from agenttracer.wire import form
 from agenttracer.wire.envelope import BATCH_MAX_EVENTS
 from agenttracer.wire.topics import EVENTS_TOPIC, RECORD_MAX_BYTES
-from servicekit.access import ANONYMOUS_RULE, PEPPER_RULE, is_loopback
+from servicekit.auth.authenticate import ANONYMOUS_RULE, FORMER_PEPPER_RULE, PEPPER_RULE, is_loopback
+from servicekit.auth.key_cache import REFRESH_MAX_S
+from servicekit.auth.keys import PEPPER_MIN_CHARS
+from servicekit.http.tls import Tls
 from servicekit.kafka import KafkaSecurity
-from servicekit.key_ring import REFRESH_MAX_S
-from servicekit.keys import PEPPER_MIN_CHARS
-from servicekit.tls import Tls
 
 _KIB = 1024
 _MIB = 1024 * _KIB
+NAME_KEY_RULE = f"name_key must have at least {NAME_KEY_MIN_CHARS} characters; make one with: openssl rand -hex 32"
 
 
 class GatewaySettings(BaseSettings):
@@ -24,7 +26,7 @@ class GatewaySettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="AGENTTRACER_GATEWAY_", env_nested_delimiter="__", frozen=True, extra="ignore")
 
     host: str = "127.0.0.1"
-    """Without TLS in front of it nothing but this machine should reach it, unless somebody says so."""
+    """Without TLS in front of it nothing but this machine should reach it, unless the operator decides otherwise."""
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
     """Where the SDK looks by default. 0 lets the system choose."""
     reuse_port: bool = False
@@ -35,6 +37,9 @@ class GatewaySettings(BaseSettings):
     """Health, readiness and metrics of this process alone, in plain HTTP; the n-th of several has the n-th port from here on.
     0 lets the system choose. With it `port` has no metrics any more, which tell anybody the names of projects and what they send:
     set it wherever `port` can be reached from outside, and this one not."""
+    grpc_port: Annotated[int, Field(ge=0, le=65_535)] | None = None
+    """OTLP over gRPC on a port of its own, usually 4317; on the port of several processes each listens. None does not speak it,
+    0 lets the system choose."""
     tls: Tls = Tls()
     """Certificate and key; without them plain HTTP, which fits loopback, or a balancer that ends TLS in front."""
     log_level: str = "INFO"
@@ -43,15 +48,26 @@ class GatewaySettings(BaseSettings):
     """Where API keys are looked up, for the role agenttracer_gateway. Needed unless `anonymous_project` is set; secret because it
     may hold a password."""
     key_pepper: SecretStr | None = None
-    """What the secrets of API keys are hashed with: the same for the `agenttracer` command and all services, and never in the
+    """The key with which secrets of API keys are hashed: the same for the `agenttracer` command and all services, never in the
     database. Comes with `postgres_dsn`; at least 32 characters."""
+    key_pepper_former: SecretStr | None = None
+    """The pepper before this one: keys made under it stay good while clients change over to new ones. Then unset it."""
     keys_refresh_s: Annotated[float, Field(gt=0, le=REFRESH_MAX_S)] = 5.0
-    """Keys are held in memory and read anew this often: a revoked one is refused after that, at most 30 s with every timeout."""
+    """Keys are held in memory and read again this often: a revoked one is refused after that, at most 30 s with every timeout. So
+    are the names that closed projects allow."""
     keys_stale_max_s: Annotated[float, Field(gt=0, le=604_800)] = 86_400.0
     """How long the last known keys serve while this process cannot read them, so that ingest goes on; then 503. A day is an
     outage with people on it. A key revoked meanwhile serves as long: alarm on agenttracer_gateway_keys_age_seconds above 30."""
+    name_key: SecretStr | None = None
+    """The key of pseudonyms, which stand for names that may not be stored as they are: the same for the `agenttracer` command and
+    all gateways, never in the database, at least 32 characters. Without it such names are `__invalid__`, and closed projects are
+    answered with 503."""
     anonymous_project: Annotated[str, Field(pattern=f"^{form.NAME_PATTERN}$")] | None = None
     """The project of what comes without a key. Off; for one machine on its own, so `host` must be a loopback address."""
+
+    read_errors: bool = True
+    """Messages of exceptions, descriptions of spans and results of tools are read in memory for the code of an error; one word is
+    kept. Off, only flags, classes and codes count."""
 
     kafka_bootstrap: str = "127.0.0.1:9092"
     """Comma-separated host:port of some brokers; the usual port of a local one."""
@@ -61,7 +77,7 @@ class GatewaySettings(BaseSettings):
     """The contract's name; another one serves tests and side-by-side stacks."""
 
     request_deadline_s: Annotated[float, Field(gt=0, le=60)] = 5.0
-    """From the end of a request's head to its answer. Half of the SDK's total timeout, so that the client hears the 503."""
+    """From the end of a request's head to its answer. Half of the SDK's total timeout, so that the client gets the 503."""
     receive_timeout_s: Annotated[float, Field(gt=0, le=60)] = 3.0
     """For the body alone, from the end of the head: 1 MiB at 350 KiB/s, and 2 s are left to produce in. On every route it is the
     time for a body's first KiB, or all of a smaller one."""
@@ -73,29 +89,30 @@ class GatewaySettings(BaseSettings):
     body_max_bytes: Annotated[int, Field(gt=0)] = _MIB
     """As received. The SDK's batches stay well below; what holds more is no batch."""
     otlp_body_max_bytes: Annotated[int, Field(gt=0)] = RECORD_MAX_BYTES
-    """As received at `/v1/traces`. As much as inflated: exporters compress only when told to, and never split what is refused."""
+    """As received at `/v1/traces`. As much as inflated: exporters compress only if configured, never split what is refused."""
     inflated_max_bytes: Annotated[int, Field(gt=0)] = RECORD_MAX_BYTES
     """After decompression: 5,000 events of 1.6 KiB."""
-    inflate_max_ratio: Annotated[int, Field(gt=1)] = 1_000
-    """Events compress 10 to 30 times, spans that repeat a conversation 130 and more with zstd. gzip can reach 1,032, zstd 16,000;
-    what a body may inflate to is bounded anyway, so this refuses bombs before they are inflated."""
+    inflate_max_ratio: Annotated[int, Field(gt=1)] = 50
+    """Of what is larger than 1 MiB inflated. Events compress 10 to 30 times. A worker unpacks what the log has packed, so a ratio
+    without a bound would let few bytes on the wire fill its memory; gzip can reach 1,032, zstd 16,000."""
+    otlp_inflate_max_ratio: Annotated[int, Field(gt=1)] = 300
+    """The same at `/v1/traces`, where none of it reaches the log: 8 MiB of one conversation, repeated by each span, compress 140
+    times at the most."""
     events_max: Annotated[int, Field(ge=1, le=BATCH_MAX_EVENTS)] = BATCH_MAX_EVENTS
     """Events in one request. The contract's own limit, since the SDK knows that one."""
     otlp_spans_max: Annotated[int, Field(ge=1, le=20_000)] = 10_000
     """Spans in one request. OpenTelemetry's SDKs send 512 by default, its Collector 8,192; neither splits what is refused."""
-    rate_events_per_s: Annotated[float, Field(ge=0)] = 0.0
-    """Of one key, in each process, those included that are refused. 0: no limit, since what is too much depends on what Kafka and
-    workers behind can take."""
-    rate_bytes_per_s: Annotated[float, Field(ge=0)] = 0.0
-    """Of one key, as received, in each process. 0: no limit, as above."""
+    rate_events_per_s: Annotated[float, Field(ge=0)] = 20_000.0
+    """Of one project, those included that are refused, and values left out as well; a body that takes more time than its events
+    should counts as 40,000 a second of the processor. Twice what one worker stores: more only fills the log. Divided among
+    `processes`; a client on one connection has one process's share. 0: no limit."""
+    rate_bytes_per_s: Annotated[float, Field(ge=0)] = 32.0 * _MIB
+    """Of one project, as received or inflated, whichever is more. Divided among `processes`, as above. 0: no limit."""
     rate_burst_s: Annotated[float, Field(gt=0, le=3_600)] = 10.0
     """How many seconds' worth may come at once: an SDK that comes back after an outage sends its queue."""
     projects_shown_max: Annotated[int, Field(ge=0, le=1_000)] = 50
-    """Projects with metrics of their own, by who comes first; the rest is `__other__`. Each takes some twenty series, and
+    """Projects with metrics of their own, in order of appearance; the rest is `__other__`. Each takes some twenty series, and
     one more for each rule that it breaks."""
-    names_max_per_day: Annotated[int, Field(ge=1)] = 1_000
-    """Different agents, versions, step names and failure codes, each, that a project may bring into a day's statistics; the rest
-    is counted as `__other__`. A large fleet has hundreds; a name with an id in it makes as many as there are runs."""
     in_flight_max_bytes: Annotated[int, Field(gt=0)] = 128 * _MIB
     """Bodies held at once, received and inflated, and four times as much for what is made from them: some 100,000 events that
     wait for Kafka. The process takes at most this and 64 MiB more than when it is idle."""
@@ -106,22 +123,22 @@ class GatewaySettings(BaseSettings):
     head_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
     """From opening, or the first byte of a further request, to the end of its head. A head is one packet, two at most."""
     head_max_bytes: Annotated[int, Field(ge=1_024, le=_MIB)] = 16 * _KIB
-    """Address and headers. What proxies and tracers add stays below 8 KiB, the usual limit of servers."""
+    """Address and headers. With what proxies and tracers add they stay below 8 KiB, the usual limit of servers."""
     idle_timeout_s: Annotated[float, Field(gt=0, le=3_600)] = 75.0
     """Between an answer and the next request: above the 60 s after which balancers give up an idle connection, since the side
     that closes first should be the one that sends next."""
     answer_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
     """For a client to take its answer, which is kept until then. Most are 50 bytes; with 5,000 refusals one has 300 KiB."""
     retry_after_s: Annotated[int, Field(ge=1, le=300)] = 1
-    """The least a client is told to wait after a 503; up to twice as much is added at random."""
+    """The least wait in Retry-After after a 503; up to twice as much is added at random."""
 
-    record_max_bytes: Annotated[int, Field(gt=8 * _KIB, le=RECORD_MAX_BYTES)] = 900_000
-    """A run's events are split into records no larger than this, uncompressed: fits Kafka's default limit (1 MiB) however
-    badly it compresses. The largest single event takes about 6 KiB."""
+    record_max_bytes: Annotated[int, Field(gt=8 * _KIB, le=RECORD_MAX_BYTES)] = 256 * _KIB
+    """A run's events are split into records no larger than this, uncompressed: workers unpack dozens of them at once. The largest
+    single event takes about 6 KiB, and Kafka's default limit is 1 MiB."""
     batch_max_bytes: Annotated[int, Field(gt=0)] = 512 * _KIB
-    """What is sent to a partition at once. Bounds memory at two batches a partition: filling, and on its way."""
+    """The size of a batch that is sent to a partition at once. Bounds memory at two batches a partition."""
     linger_ms: Annotated[int, Field(ge=0, le=1_000)] = 5
-    """Wait for company: a few ms make batches of many requests and do not show in the time to ack."""
+    """Wait for other records: a few ms make batches of many requests and do not show in the time to ack."""
     unready_after_s: Annotated[float, Field(gt=0)] = 3.0
     """Without an ack that is waited for, or without any contact to Kafka, before readiness goes red."""
     replace_after_s: Annotated[float, Field(gt=0)] = 10.0
@@ -131,7 +148,7 @@ class GatewaySettings(BaseSettings):
     """To finish what is in flight after SIGTERM; twice the request deadline, never less than one, and less than orchestrators
     wait (30 s)."""
     flush_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
-    """To close a producer. What it still holds then has been answered with 503 already."""
+    """To close a producer. Records that it still holds then have been answered with 503 already."""
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
@@ -145,6 +162,8 @@ class GatewaySettings(BaseSettings):
             raise ValueError("otlp_receive_timeout_s must be below otlp_request_deadline_s: the rest is the time to produce in")
         if self.drain_timeout_s < self.otlp_request_deadline_s:
             raise ValueError("drain_timeout_s must not be below otlp_request_deadline_s: else a stop cuts requests off")
+        if self.processes > 1 and self.grpc_port == 0:
+            raise ValueError("processes needs a grpc_port of your choice: of 0 each process would get a port of its own")
         if self.processes > 1 and self.pages_port is None:
             raise ValueError("processes needs pages_port: metrics read from a shared port are of whichever process answers")
         return self
@@ -157,6 +176,10 @@ class GatewaySettings(BaseSettings):
             )
         if self.key_pepper is not None and len(self.key_pepper.get_secret_value()) < PEPPER_MIN_CHARS:
             raise ValueError(PEPPER_RULE)
+        if self.key_pepper_former is not None and len(self.key_pepper_former.get_secret_value()) < PEPPER_MIN_CHARS:
+            raise ValueError(FORMER_PEPPER_RULE)
+        if self.name_key is not None and len(self.name_key.get_secret_value()) < NAME_KEY_MIN_CHARS:
+            raise ValueError(NAME_KEY_RULE)
         if self.anonymous_project is not None and not is_loopback(self.host):
             raise ValueError(ANONYMOUS_RULE)
         return self

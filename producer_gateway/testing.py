@@ -1,10 +1,11 @@
-"""A record log in memory, for tests of the gateway and of whoever stands before it. It keeps the promise of `RecordLog`."""
+"""A record log and a registry of names in memory, for tests of the gateway and of its clients. They keep the promises."""
 
 import asyncio
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
 from producer_gateway.errors import LogUnavailableError
-from producer_gateway.record_log import Message
+from producer_gateway.kafka.record_log import Message
 
 
 class MemoryRecordLog:
@@ -41,3 +42,25 @@ class MemoryRecordLog:
     async def close(self) -> None:
         """See RecordLog."""
         self._started = False
+
+
+class MemoryNames:
+    """An `AllowedNames`: every project is open but those in `closed`, which allow what is said there."""
+
+    def __init__(self, **closed: AbstractSet[str]) -> None:
+        self.closed = dict(closed)
+        self.away = False
+
+    async def start(self) -> None:
+        """See AllowedNames."""
+
+    async def close(self) -> None:
+        """See AllowedNames."""
+
+    def allowed(self, project: str) -> AbstractSet[str] | None:
+        """See AllowedNames."""
+        return self.closed.get(project)
+
+    def unready(self) -> str | None:
+        """See AllowedNames."""
+        return "names_unavailable" if self.away else None

@@ -1,63 +1,44 @@
 """One query process: settings, app, serve until SIGTERM. `python -m query_service`."""
 
-import signal
-import socket
-from typing import Final
-
-import uvicorn
+from types import MappingProxyType
 
 from query_service.app import app_on_postgres
 from query_service.settings import QuerySettings
 from servicekit import logs
-from servicekit.access import NOBODY_RULE
-from servicekit.bounded_head import BoundedHeads
-from servicekit.start import read_settings, refuse_to_start
-
-_LOG: Final = logs.Log("query")
-
-
-class Server(uvicorn.Server):
-    """uvicorn, that says in our own log where it listens."""
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Port 0 let the system choose."""
-        await super().startup(sockets=sockets)
-        for server in self.servers:
-            for listener in server.sockets:
-                _LOG.info("listening", port=listener.getsockname()[1])
+from servicekit.auth.authenticate import NOBODY_RULE
+from servicekit.http.connection_policy import BODY_TIMEOUT, ConnectionPolicy
+from servicekit.http.errors import SlowBodyError
+from servicekit.http.server import HttpServer
+from servicekit.load_settings import read_settings, refuse_to_start
 
 
 def main() -> None:
     """Serve until SIGTERM or SIGINT; then finish what is in flight and return."""
     settings = read_settings(QuerySettings)
     if settings.key_pepper is None and settings.anonymous_project is None:
-        refuse_to_start(NOBODY_RULE)
+        refuse_to_start(NOBODY_RULE, kind=QuerySettings)
     logs.configure(settings.log_level)
-    heads = BoundedHeads(
+    app = app_on_postgres(settings)
+    HttpServer(
+        app,
+        host=settings.host,
+        port=settings.port,
+        policy=connection_policy(settings),
+        log=logs.Log("query"),
+        tls=settings.tls,
+        drain_timeout_s=settings.drain_timeout_s,
+        on_shutdown=app.state.feeds.end,
+    ).run()
+
+
+def connection_policy(settings: QuerySettings) -> ConnectionPolicy:
+    """As the settings say. A head that does not come in time closes its connection without an answer."""
+    return ConnectionPolicy(
         head_max_bytes=settings.head_max_bytes,
         head_timeout_s=settings.head_timeout_s,
         connections_max=settings.connections_max,
+        on_timeout=MappingProxyType({BODY_TIMEOUT: SlowBodyError}),
     )
-    config = uvicorn.Config(
-        app_on_postgres(settings),
-        host=settings.host,
-        port=settings.port,
-        loop="servicekit.tls_loop:Loop",
-        http=heads,  # type: ignore[arg-type]  # uvicorn only ever calls it
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,  # its lines would repeat what was asked
-        server_header=False,
-        proxy_headers=False,
-        limit_concurrency=settings.connections_max,
-        timeout_graceful_shutdown=settings.drain_timeout_s,
-        **settings.tls.uvicorn_arguments(),  # type: ignore[arg-type]  # as that method promises
-    )
-    # uvicorn raises the signal once more when it has ended in order: heard here, so that the process exits with 0.
-    for ending in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(ending, lambda _number, _frame: None)
-    Server(config).run()
 
 
 if __name__ == "__main__":

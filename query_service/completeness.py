@@ -1,15 +1,15 @@
-"""Whether all that a run's producers emitted has arrived. Pure: judges counters, reads nothing."""
+"""Whether the store has every event that a run's producers emitted. Pure: it compares counters and reads nothing."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from query_service.stored import Producer, Run
+from query_service.store.rows import ProducerAccount, StoredRun
 
 
-class Completeness(StrEnum):
-    """What is known of losses."""
+class CompletenessState(StrEnum):
+    """Whether events of a run are lost."""
 
     COMPLETE = "complete"
     LOST = "lost"
@@ -17,75 +17,82 @@ class Completeness(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """`lost_events` is above 0 only when the state is `lost`. `stored_events` are the sequenced events that were stored."""
+class Completeness:
+    """The state and its counts. `lost_events` is above 0 only in the state `lost`; `stored_events` counts numbered events."""
 
-    state: Completeness
+    state: CompletenessState
     lost_events: int
     stored_events: int
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """One producer's part. `unexplained` of its lost events it declared no reason for: on their way, or lost behind it.
+class ProducerCompleteness:
+    """Completeness of one producer's part of a run.
 
-    `gaps` are sequence numbers missing between its first and last stored event: lost, on their way, or of steps still open.
+    `unexplained` counts lost events for which the producer declared no reason: they are on their way, or were lost after it.
+    `gaps` counts sequence numbers missing between its first and last stored event: lost, on their way, or of steps still open.
     """
 
     producer: str
-    verdict: Verdict
+    completeness: Completeness
     gaps: int
     declared: Mapping[str, int]
     unexplained: int
 
 
-def judge(run: Run) -> Verdict:
-    """Of the run: the sum over its producers. Lost when one of them lost something, unknown when one of them is unknown.
+def run_completeness(run: StoredRun) -> Completeness:
+    """The completeness of a run: the sum over its producers.
 
-    Without producers that number their events, the run's end alone can say how many there were.
+    It is lost if one producer lost an event, else unknown if one producer is unknown. Where no producer numbers its events, only
+    the run's end says how many there were.
     """
-    accounts = accounts_of(run.producers)
+    by_producer = producer_completeness(run.producers)
     if not any(each.stored is not None for each in run.producers):
-        return _by_the_end(run, declared=sum(sum(each.declared.values()) for each in accounts))
-    lost = sum(account.verdict.lost_events for account in accounts)
-    stored = sum(account.verdict.stored_events for account in accounts)
+        return _by_the_end(run, declared=sum(sum(each.declared.values()) for each in by_producer))
+    lost = sum(each.completeness.lost_events for each in by_producer)
+    stored = sum(each.completeness.stored_events for each in by_producer)
     if lost:
-        return Verdict(Completeness.LOST, lost, stored)
-    known = all(account.verdict.state is Completeness.COMPLETE for account in accounts)
-    return Verdict(Completeness.COMPLETE if known else Completeness.UNKNOWN, 0, stored)
+        return Completeness(CompletenessState.LOST, lost, stored)
+    known = all(each.completeness.state is CompletenessState.COMPLETE for each in by_producer)
+    return Completeness(CompletenessState.COMPLETE if known else CompletenessState.UNKNOWN, 0, stored)
 
 
-def accounts_of(producers: Sequence[Producer]) -> list[Account]:
-    """One account a producer."""
-    return [_account(producer) for producer in producers]
+def producer_completeness(producers: Sequence[ProducerAccount]) -> list[ProducerCompleteness]:
+    """The completeness of each producer."""
+    return [_of_producer(producer) for producer in producers]
 
 
-def declared_of(producers: Sequence[Producer]) -> dict[str, int]:
-    """What all of them declared lost, by reason."""
+def declared_losses(producers: Sequence[ProducerAccount]) -> dict[str, int]:
+    """The losses that all producers declared, added up by reason."""
     declared: Counter[str] = Counter()
     for producer in producers:
         declared.update(producer.declared)
     return dict(declared)
 
 
-def _account(producer: Producer) -> Account:
-    """What a producer's end counted and is not stored is lost until it arrives; before its end, what it declared itself."""
+def _of_producer(producer: ProducerAccount) -> ProducerCompleteness:
+    """Events that the producer's end counted and the store lacks are lost until they arrive.
+
+    Before its end only the losses that it declared are known.
+    """
     declared = sum(producer.declared.values())
     stored = producer.stored or 0
     lost = declared if producer.emitted is None else max(0, producer.emitted - stored)
     if lost:
-        state = Completeness.LOST
+        state = CompletenessState.LOST
     elif producer.emitted is None or producer.emitted < stored:
-        state = Completeness.UNKNOWN
+        state = CompletenessState.UNKNOWN
     else:
-        state = Completeness.COMPLETE
-    return Account(producer.producer, Verdict(state, lost, stored), producer.gaps, producer.declared, max(0, lost - declared))
+        state = CompletenessState.COMPLETE
+    return ProducerCompleteness(
+        producer.producer, Completeness(state, lost, stored), producer.gaps, producer.declared, max(0, lost - declared)
+    )
 
 
-def _by_the_end(run: Run, *, declared: int) -> Verdict:
+def _by_the_end(run: StoredRun, *, declared: int) -> Completeness:
     """The end counts its own producer's events; each is stored as a start, a step, a recorded failure or the end."""
     stored = run.step_count + run.recorded_failure_count + run.start_seen + (run.ended_at is not None)
     if run.ended_at is None or not run.emitted or run.emitted < stored:
-        return Verdict(Completeness.LOST if declared else Completeness.UNKNOWN, declared, stored)
+        return Completeness(CompletenessState.LOST if declared else CompletenessState.UNKNOWN, declared, stored)
     missing = run.emitted - stored
-    return Verdict(Completeness.LOST if missing else Completeness.COMPLETE, missing, stored)
+    return Completeness(CompletenessState.LOST if missing else CompletenessState.COMPLETE, missing, stored)

@@ -1,46 +1,29 @@
-"""What the query service answers instead of data.
+"""The errors that the query service answers with. Those of connections and API keys are servicekit's.
 
-QueryError
-├── UnauthenticatedError    401: no API key, or none that is alive; nobody is told which
-├── ForbiddenError          403: a good key for something else
-├── InputError              422: a parameter is unknown, repeated or breaks its rule; the same again gives the same
-├── TooManyFiguresError     422: statistics of so much are not made; a narrower question is answered
-├── RunNotFoundError        404: the project has no such run, or none that it may see
-└── UnavailableError        503 with Retry-After: nothing is wrong with the question
+HttpError
+├── QueryError                  500: a mistake of ours
+│   ├── InputError              422: a parameter is unknown, repeated or breaks its rule; the same again gives the same
+│   ├── TooManyFiguresError     422: statistics of so much are not made; a narrower question is answered
+│   ├── RunNotFoundError        404: the project has no such run, or none that it may see
+│   ├── StepNotFoundError       404: the run has no such step
+│   └── FailureNotFoundError    404: the project has no such kind of failure
+└── UnavailableError            503 with Retry-After: nothing is wrong with the question
     ├── StoreUnreachableError   Postgres does not take connections, or lost ours
     ├── StoreBusyError          every connection is in use
     ├── ProjectBusyError        the project has as many questions open as it may; others are answered
     ├── StoreNotReadyError      reached, but the schema or our rights are missing
-    ├── KeysUnavailableError    API keys cannot be told apart now
+    ├── PagesNotBuiltError      the API works, but the pages for people were never built
     └── QueryTimeoutError       the answer takes too long: a narrower question may be answered
 
 A default message is its class's docstring. Messages are constant or made of parameter names and rules of our own: no value
 that was received ever stands in one.
 """
 
-from collections.abc import Mapping
-from typing import ClassVar
-
-from servicekit.http_error import HttpError
+from servicekit.http.errors import HttpError, UnavailableError
 
 
 class QueryError(HttpError):
     """The question was not answered."""
-
-
-class UnauthenticatedError(QueryError):
-    """A live API key is needed: `Authorization: Bearer <key>` or `X-Api-Key: <key>`."""
-
-    status = 401
-    code = "unauthenticated"
-    headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": "Bearer"}
-
-
-class ForbiddenError(QueryError):
-    """The API key lacks the scope `read`."""
-
-    status = 403
-    code = "wrong_scope"
 
 
 class InputError(QueryError):
@@ -64,11 +47,18 @@ class RunNotFoundError(QueryError):
     code = "run_not_found"
 
 
-class UnavailableError(QueryError):
-    """No answer for now: ask again after Retry-After seconds."""
+class StepNotFoundError(QueryError):
+    """The run has no step of this id."""
 
-    status = 503
-    code = "unavailable"
+    status = 404
+    code = "step_not_found"
+
+
+class FailureNotFoundError(QueryError):
+    """There is no failure of this fingerprint."""
+
+    status = 404
+    code = "failure_not_found"
 
 
 class StoreUnreachableError(UnavailableError):
@@ -95,13 +85,13 @@ class StoreNotReadyError(UnavailableError):
     code = "store_not_ready"
 
 
-class KeysUnavailableError(UnavailableError):
-    """API keys cannot be checked now: ask again after Retry-After seconds."""
-
-    code = "keys_unavailable"
-
-
 class QueryTimeoutError(UnavailableError):
     """The answer takes too long: narrow the window or the filters, or ask again after Retry-After seconds."""
 
     code = "query_timeout"
+
+
+class PagesNotBuiltError(UnavailableError):
+    """The pages are not built: run `make setup` in the checkout. The API works without them."""
+
+    code = "pages_not_built"

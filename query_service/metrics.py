@@ -12,41 +12,51 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _BUCKETS_S: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+_UNTIMED: Final = "/v1/tail"
+"""It lasts as long as its reader wants."""
 _NO_ROUTE: Final = "unmatched"
 
 
-class Metric(StrEnum):
+class QueryMetric(StrEnum):
     """Names as Prometheus shows them."""
 
     REQUESTS = "agenttracer_query_requests_total"
     REQUEST_SECONDS = "agenttracer_query_request_seconds"
     KEYS_AGE_SECONDS = "agenttracer_query_keys_age_seconds"
+    KEYS_REFUSED = "agenttracer_query_keys_refused_total"
     IN_FLIGHT_REQUESTS = "agenttracer_query_in_flight_requests"
+    TAIL_READERS = "agenttracer_query_tail_readers"
+    TAIL_DROPPED = "agenttracer_query_tail_dropped_total"
 
 
-class Metrics:
+class QueryMetrics:
     """The metrics in a registry of their own, so that two services in one process do not meet."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
         self.requests = Counter(
-            Metric.REQUESTS, "Requests by route template and class of status.", ["route", "status_class"], registry=registry
+            QueryMetric.REQUESTS, "Requests by route template and class of status.", ["route", "status_class"], registry=registry
         )
         self.request_seconds = Histogram(
-            Metric.REQUEST_SECONDS,
+            QueryMetric.REQUEST_SECONDS,
             "From request to the end of its answer.",
             ["route", "status_class"],
             buckets=_BUCKETS_S,
             registry=registry,
         )
-        self.keys_age_seconds = Gauge(Metric.KEYS_AGE_SECONDS, "Since API keys were last read.", registry=registry)
-        self.in_flight_requests = Gauge(Metric.IN_FLIGHT_REQUESTS, "Requests being answered.", registry=registry)
+        self.keys_age_seconds = Gauge(QueryMetric.KEYS_AGE_SECONDS, "Since API keys were last read.", registry=registry)
+        self.keys_refused = Counter(
+            QueryMetric.KEYS_REFUSED, "Requests refused for their API key.", ["reason"], registry=registry
+        )
+        self.tail_readers = Gauge(QueryMetric.TAIL_READERS, "Open tails.", registry=registry)
+        self.tail_dropped = Counter(QueryMetric.TAIL_DROPPED, "Runs that readers of tails were too slow for.", registry=registry)
+        self.in_flight_requests = Gauge(QueryMetric.IN_FLIGHT_REQUESTS, "Requests being answered.", registry=registry)
 
 
 class CountRequests:
     """ASGI layer that counts and times what passes through it."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: QueryMetrics) -> None:
         self._app = app
         self._metrics = metrics
 
@@ -69,4 +79,5 @@ class CountRequests:
             finally:
                 route = getattr(scope.get("route"), "path", _NO_ROUTE)
                 self._metrics.requests.labels(route, status_class).inc()
-                self._metrics.request_seconds.labels(route, status_class).observe(perf_counter() - began)
+                if route != _UNTIMED:
+                    self._metrics.request_seconds.labels(route, status_class).observe(perf_counter() - began)

@@ -1,7 +1,4 @@
-"""How a client reaches a Kafka that does not trust everybody: TLS and SASL, for whichever service connects.
-
-Only what is needed to connect lives here. What is produced or consumed, and how, is each service's own.
-"""
+"""How a client of any service connects to a Kafka with TLS and SASL. Nothing here produces or consumes."""
 
 import ssl
 from enum import StrEnum
@@ -12,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, model_validator
 
 
 class SecurityProtocol(StrEnum):
-    """What Kafka calls `security.protocol`."""
+    """The values of Kafka's `security.protocol`."""
 
     PLAINTEXT = "PLAINTEXT"
     SSL = "SSL"
@@ -21,7 +18,7 @@ class SecurityProtocol(StrEnum):
 
 
 class SaslMechanism(StrEnum):
-    """How a client proves its name by password."""
+    """The SASL mechanisms that need a user name and a password."""
 
     PLAIN = "PLAIN"
     SCRAM_SHA_256 = "SCRAM-SHA-256"

@@ -1,11 +1,13 @@
-"""A key store in memory, for tests of whoever builds on the services. It keeps the promise of `KeyStore`."""
+"""A key store in memory, for tests of the services. It keeps the promise of `KeyStore`."""
 
 import time
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from servicekit.key_ring import KeyRing
-from servicekit.keys import Caller, Pepper, Scope, StoredKey, id_of, new_key
+from servicekit.auth.key_cache import KeyCache
+from servicekit.auth.keys import Caller, Pepper, Scope, StoredKey, id_of, new_key
+from servicekit.auth.refusals import Refusal
 from servicekit.logs import Log
 
 PEPPER: Final = Pepper("only-for-tests-" * 3)
@@ -17,6 +19,7 @@ class MemoryKeys:
     def __init__(self) -> None:
         self.keys: dict[str, StoredKey] = {}
         self.used: list[str] = []
+        self.refused: Counter[Refusal] = Counter()
         self.away = False
 
     def create(self, *scopes: Scope, project: str = "default", expires_at: float | None = None) -> str:
@@ -43,6 +46,11 @@ class MemoryKeys:
         self._answer()
         self.used += sorted(key_ids)
 
+    async def note_refusals(self, refused: Mapping[Refusal, int]) -> None:
+        """See KeyStore."""
+        self._answer()
+        self.refused += Counter(dict(refused))
+
     async def close(self) -> None:
         """See KeyStore."""
 
@@ -51,6 +59,6 @@ class MemoryKeys:
             raise ConnectionError
 
 
-def ring_of(keys: MemoryKeys, *, stale_max_s: float = 60.0) -> KeyRing:
-    """A ring of these keys; it is empty until it is refreshed or started."""
-    return KeyRing(keys, pepper=PEPPER, refresh_s=0.05, stale_max_s=stale_max_s, log=Log("test"))
+def cache_of(keys: MemoryKeys, *, stale_max_s: float = 60.0) -> KeyCache:
+    """A cache of these keys; it is empty until it is refreshed or started."""
+    return KeyCache(keys, peppers=[PEPPER], refresh_s=0.05, stale_max_s=stale_max_s, log=Log("test"))

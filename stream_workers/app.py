@@ -1,40 +1,38 @@
-"""The Faust app around the pipeline: a factory, no global app. The agent is thin: chunk in, `Ingest.put`, nothing else."""
+"""The Faust app around the pipeline: a factory, no global app. The agent is thin: it hands chunks to `IngestPipeline.put`."""
 
 import asyncio
 from typing import Any, Final
 
 import faust
-from faust.types.tuples import TP
 
-from stream_workers.credentials import credentials
-from stream_workers.delivery import ChunkConsumer, ChunkScheduler, ChunkTransport
-from stream_workers.ending import end_process
-from stream_workers.ingest import Ingest
-from stream_workers.ledger import Ledger
+from servicekit.kafka import KafkaSecurity
+from stream_workers.abort import end_process
+from stream_workers.kafka.chunks import ChunkScheduler
+from stream_workers.kafka.faust_consumer import AssignmentHandler, ChunkTransport
+from stream_workers.pipeline.pipeline import IngestPipeline
 from stream_workers.settings import WorkerSettings
 
 _NEVER_S: Final = 1e8
 """For Faust's max poll interval: past it the client leaves its group and never comes back (robinhood/faust#517)."""
 _FETCH_BYTES: Final = 512 << 10
-"""Of one partition in one fetch, as they lie in the log. zstd makes ten times as many of them, a hundred times of hostile ones,
-and what was fetched of all partitions may be unpacked at once: 4 MiB made a worker of 12 partitions take 425 MiB."""
+"""Of one partition in one fetch, as they lie in the log. How much of it is unpacked at once is bounded by `faust_consumer`."""
 _POLL_RECORDS: Final = 4_000
-"""Unpacked at once. Some chunks of 500, so that handing them out costs nothing; large records are bounded by the fetch."""
+"""Handed out at once. Some chunks of 500, so that it costs nothing; large records are bounded by their bytes."""
 
 
 class _App(faust.App):  # type: ignore[misc]  # Faust is untyped to us
-    """Faust's app without its folders: there are no tables to keep in them, and a worker may have nowhere to write."""
+    """Faust's app without its folders: there are no tables to keep in them, and a worker may have no writable disk."""
 
     def _create_directories(self) -> None:
         """Nothing."""
 
 
-def create_app(settings: WorkerSettings, ingest: Ingest, ledger: Ledger) -> Any:  # noqa: ANN401 - faust.App, untyped to us
-    """An app that hands chunks of the topic to `ingest`. Start and stop it like any mode service."""
-    app = _App(
+def create_app(settings: WorkerSettings) -> Any:  # noqa: ANN401 - faust.App, untyped to us
+    """An app that reads nothing yet; `read_topic` gives it its agent. Start and stop it like any mode service."""
+    return _App(
         settings.group,
         broker=[f"kafka://{server.strip()}" for server in settings.kafka_bootstrap.split(",")],
-        broker_credentials=credentials(settings.kafka_security),
+        broker_credentials=_credentials(settings.kafka_security),
         store="memory://",
         key_serializer="raw",
         value_serializer="raw",
@@ -57,34 +55,34 @@ def create_app(settings: WorkerSettings, ingest: Ingest, ledger: Ledger) -> Any:
         worker_redirect_stdouts=False,
         processing_guarantee="at_least_once",
     )
-    app.transport = _transport(app, ledger, ingest)
-    topic = app.topic(settings.topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+
+
+def read_topic(app: Any, topic: str, *, pipeline: IngestPipeline, assignments: AssignmentHandler) -> None:  # noqa: ANN401 - faust.App
+    """Make the app hand the chunks of the topic to `pipeline`, read from where `assignments` says. Call it before the start."""
+    app.transport = ChunkTransport(app.conf.broker_consumer, app, assignments=assignments)
+    found = app.topic(topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
 
     async def ingest_chunks(stream: Any) -> None:  # noqa: ANN401 - Faust's stream
         try:
             async for event in stream.noack().events():
-                await ingest.put(event.message)
+                await pipeline.put(event.message)
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # noqa: BLE001 - Faust would restart the agent and go on without what it held
             end_process(error)
 
-    app.agent(topic, name="ingest")(ingest_chunks)
-    return app
+    app.agent(found, name="ingest")(ingest_chunks)
 
 
-def _transport(app: Any, ledger: Ledger, ingest: Ingest) -> Any:  # noqa: ANN401 - Faust's transport
-    class Transport(ChunkTransport):
-        def create_consumer(self, callback: Any, **kwargs: Any) -> ChunkConsumer:  # noqa: ANN401 - Faust's signature
-            consumer: ChunkConsumer = super().create_consumer(callback, **kwargs)
-            consumer.positions = ledger
-            ledger.earliest = consumer.earliest_offsets
-            ingest.delivery = consumer
-            return consumer
-
-    return Transport(app.conf.broker_consumer, app)
-
-
-def assigned(app: Any) -> list[TP]:  # noqa: ANN401 - faust.App
-    """The partitions that this worker reads now."""
-    return sorted(app.consumer.assignment()) if app.started and app.consumer.started else []
+def _credentials(security: KafkaSecurity) -> Any:  # noqa: ANN401 - faust.Credentials, untyped to us
+    """Faust's credentials; None for plaintext. Reads the certificate files: raises OSError, ssl.SSLError."""
+    arguments = security.aiokafka_arguments()
+    context = arguments.get("ssl_context")
+    if "sasl_mechanism" in arguments:
+        return faust.SASLCredentials(
+            username=arguments["sasl_plain_username"],
+            password=arguments["sasl_plain_password"],
+            mechanism=arguments["sasl_mechanism"],
+            ssl_context=context,
+        )
+    return None if context is None else faust.SSLCredentials(context)

@@ -1,16 +1,17 @@
-"""What the workers can run into, named for what to do.
+"""The workers' errors, named for what to do.
 
 WorkerError
 ├── TransientStoreError   try the same again, for as long as it takes
 │   └── SlowStoreError    its time limit is over: try the same again, and if that happens again, less at a time
-├── PermanentStoreError   this content will never be stored: halve the batch until it is one record, then bury it
-├── FencedError           another worker has taken these partitions: give their records up, it reads them
-├── HoleError             offsets are missing before these: read the partition anew from the ledger's frontier
-├── LogOvertakenError     the topic's retention deleted what was about to be read: begin again where the log begins now
+├── PermanentStoreError   this content can never be stored: halve the batch down to one record, then make it a dead letter
+├── StoreAccessError      the URL, the schema or the rights are wrong: stop, a person must correct them
+├── FencedError           another worker took these partitions: drop their records, that worker reads them
+├── OffsetGapError        offsets are missing before these: read the partition again from the ledger's frontier
+├── LogOvertakenError     the topic's retention deleted records that were about to be read: start where the log starts now
 ├── RebuildError          a rebuild cannot go on: the message says what to do
-├── HeldStoreError        nothing was deleted, somebody's transaction holds the tables: try again
-├── OldStoreError         nothing was deleted, what was live before the last swap is of another version: drop it first
-└── PoisonBrakeError      too many records cannot be stored: stop, somebody must look
+├── StoreLockedError      nothing was deleted, another transaction holds the tables: try again
+├── OldSchemaError        nothing was deleted, the schema before the last swap has another version: drop it first
+└── DeadLetterLimitError  records of several projects cannot be stored, and none can: stop, a person must look
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,7 +22,7 @@ class WorkerError(Exception):
 
 
 class TransientStoreError(WorkerError):
-    """The store cannot take it now. Whether the last attempt was committed is unknown; repeating it is harmless."""
+    """The store cannot take it now. The last attempt may or may not be committed; repeating it is harmless."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"the store cannot take it now: {reason}")
@@ -29,19 +30,28 @@ class TransientStoreError(WorkerError):
 
 
 class SlowStoreError(TransientStoreError):
-    """A transaction took longer than one may last."""
+    """A transaction took longer than its limit."""
 
 
 class PermanentStoreError(WorkerError):
-    """The store will never take this content."""
+    """The store can never take this content."""
 
     def __init__(self, sqlstate: str) -> None:
         super().__init__(f"the store refuses this content: SQLSTATE {sqlstate}")
         self.sqlstate = sqlstate
 
 
-class HoleError(WorkerError):
-    """Chunks start above what the ledger has seen. `frontiers` maps each such partition to where reading must begin."""
+class StoreAccessError(WorkerError):
+    """The store refuses the worker itself. `fault` says why: credentials, database, schema or privilege."""
+
+    def __init__(self, fault: str, code: str) -> None:
+        super().__init__(f"the store refuses this worker ({fault}, {code}): correct the URL, the migrations or the rights")
+        self.fault = fault
+        self.code = code
+
+
+class OffsetGapError(WorkerError):
+    """Chunks start above the ledger's frontier. `frontiers` maps each such partition to where reading must start."""
 
     def __init__(self, frontiers: Mapping[int, int]) -> None:
         super().__init__(f"offsets are missing in {len(frontiers)} partitions")
@@ -49,7 +59,7 @@ class HoleError(WorkerError):
 
 
 class FencedError(WorkerError):
-    """These partitions were taken by another worker since."""
+    """Another worker took these partitions since this one did."""
 
     def __init__(self, partitions: Iterable[int]) -> None:
         self.partitions = frozenset(partitions)
@@ -64,11 +74,11 @@ class LogOvertakenError(WorkerError):
 
 
 class RebuildError(WorkerError):
-    """A rebuild cannot go on; the live store is as it was."""
+    """A rebuild cannot go on. The live store is unchanged."""
 
 
-class HeldStoreError(WorkerError):
-    """Somebody's transaction holds the tables for long."""
+class StoreLockedError(WorkerError):
+    """Another transaction holds the tables for longer than a deletion waits."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -76,8 +86,8 @@ class HeldStoreError(WorkerError):
         )
 
 
-class OldStoreError(WorkerError):
-    """What was live before the last swap cannot be deleted from: it missed a migration."""
+class OldSchemaError(WorkerError):
+    """The schema that was live before the last swap cannot be deleted from: it missed a migration."""
 
     def __init__(self, schema: str) -> None:
         super().__init__(
@@ -86,10 +96,9 @@ class OldStoreError(WorkerError):
         )
 
 
-class PoisonBrakeError(WorkerError):
-    """So many records in a row cannot be stored that the fault is not theirs."""
+class DeadLetterLimitError(WorkerError):
+    """So many projects' records cannot be stored, and nobody's can, that the fault is not theirs."""
 
-    def __init__(self, *, dead: int, of: int) -> None:
-        super().__init__(f"{dead} of the last {of} records could not be stored: stopped before more go to the dead letters")
-        self.dead = dead
-        self.of = of
+    def __init__(self, *, projects: int) -> None:
+        super().__init__(f"the records of {projects} projects could not be stored, and none of any other: stopped")
+        self.projects = projects

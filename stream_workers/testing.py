@@ -1,24 +1,24 @@
 """A `RunStore` in memory with the promises of the real one, for tests of ours and of others.
 
-It keeps rows as `core.fold` has them, leaves out what was deleted, and diagnoses as the real one does: of new runs from their
-batch, of known ones only when something came that their diagnosis rests on.
+It keeps rows as `core.fold` has them, leaves out deleted runs, and diagnoses as the real store does: new runs from their batch,
+known runs only when rows came that their diagnosis rests on.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stream_workers.batch import Batch, DeadLetter, Topic
-from stream_workers.core.account import ProducerRow, merged
 from stream_workers.core.assemble import Rows
 from stream_workers.core.deletions import Deletions
-from stream_workers.core.diagnosis import HEALTHY, Diagnosis, Known, RunKey, diagnose, diagnoses, grouped, in_reach, judged
+from stream_workers.core.diagnosis import HEALTHY, Diagnosis, KnownRun, RunKey, diagnose, diagnoses, grouped, in_reach, judged
 from stream_workers.core.fold import Tables, tables_with
 from stream_workers.core.rows import FAILURE_KEY, FailureRow, LossRow, Row, StepRow, prefer, settle
 from stream_workers.core.run import RunState, merge
-from stream_workers.core.tree import place_of
-from stream_workers.errors import HoleError, WorkerError
-from stream_workers.lease import refuse_zombie
-from stream_workers.store import Epochs, Saved, Taken
+from stream_workers.core.sequence_ranges import ProducerRow, merged
+from stream_workers.core.step_tree import node_of
+from stream_workers.errors import OffsetGapError, WorkerError
+from stream_workers.store.batch import PARKED, DeadLetter, Topic, WriteBatch, undecided
+from stream_workers.store.lease import refuse_zombie
+from stream_workers.store.store import Epochs, Saved, Taken
 
 
 class MemoryStore:
@@ -40,17 +40,17 @@ class MemoryStore:
         self.fail_next: list[WorkerError] = []
         self.fail_after_next: list[WorkerError] = []
 
-    async def save(self, topic: Topic, batch: Batch, *, epochs: Epochs | None = None) -> Saved:  # noqa: ARG002 - one topic is enough for a fake
+    async def save(self, topic: Topic, batch: WriteBatch, *, epochs: Epochs | None = None) -> Saved:  # noqa: ARG002 - one topic is enough for a fake
         """See `RunStore.save`."""
         if self.fail_next:
             raise self.fail_next.pop(0)
         self._fence(epochs, [partition for partition, _, _ in batch.coverage])
         holes = {part: self._frontier(part) for part, start, _ in batch.coverage if start > self._frontier(part)}
         if holes:
-            raise HoleError(holes)
+            raise OffsetGapError(holes)
         left = self._deletions().left_of(batch.rows)
         saved = self._write(left)._replace(deleted=len(batch.rows) - len(left))
-        self.letters |= {(letter.partition, letter.offset): letter for letter in batch.letters}
+        self._write_letters(batch)
         for partition, start, end in batch.coverage:
             self._covered.setdefault(partition, set()).update(range(start, end))
         if self.fail_after_next:
@@ -76,7 +76,7 @@ class MemoryStore:
         self._lost.setdefault(partition, set()).update(range(start, end))
 
     def remove_run(self, project: str, run_id: str) -> int:
-        """As `deletion.remove_run`: gone for good. Answers how many rows it had."""
+        """As `deletion.remove_run`: gone for good. Returns how many rows it had."""
         return self._remove((project, run_id))
 
     def remove_project(self, project: str) -> int:
@@ -87,7 +87,7 @@ class MemoryStore:
         """See `RunStore.close`."""
 
     def tables(self) -> Tables:
-        """What is stored, in the fold's form."""
+        """The stored rows, in the fold's form."""
         rows = Rows(
             steps=list(self.steps.values()),
             failures=list(self.failures.values()),
@@ -120,6 +120,15 @@ class MemoryStore:
                 del table[key]
         return found
 
+    def _write_letters(self, batch: WriteBatch) -> None:
+        frontiers = {partition: self._frontier(partition) for partition, _, _ in batch.coverage}
+        again = [(part, start, min(end, frontiers[part])) for part, start, end in batch.coverage]
+        held = {(letter.partition, letter.offset) for letter in batch.letters}
+        stored = {(part, at) for part, start, end in again for at in range(start, end)} - held
+        self.letters = {at: one for at, one in self.letters.items() if at not in stored or one.reason != PARKED}
+        for letter in undecided(batch.letters, frontiers):
+            self.letters.setdefault((letter.partition, letter.offset), letter)
+
     def _write(self, rows: Rows) -> Saved:
         new_steps = sum(row.key not in self.steps for row in rows.steps)
         new_failures = sum(row.key not in self.failures for row in rows.failures)
@@ -137,6 +146,9 @@ class MemoryStore:
             self.producers[producer.key] = merged([self.producers.get(producer.key, producer), producer])
         self.diagnoses |= diagnoses(new_runs, grouped(rows.steps), grouped(rows.failures))
         self.diagnoses |= {key: self._diagnosis(self.runs[key]) for key in outdated}
+        for key, steps in grouped(rows.steps).items():
+            before = self.diagnoses.get(key, HEALTHY)
+            self.diagnoses[key] = before._replace(triggers=before.triggers.with_work_of(steps))
         return Saved(new_steps, new_failures, len(rows.steps) + len(rows.failures) - new_steps - new_failures)
 
     def _outdated(self, rows: Rows) -> set[RunKey]:
@@ -150,7 +162,7 @@ class MemoryStore:
                 continue
             diagnosis = self.diagnoses.get(state.key, HEALTHY)
             before = len(stored.get(state.key, ()))
-            known = Known(before, self.runs[state.key].end, diagnosis.standing, diagnosis.watch)
+            known = KnownRun(before, self.runs[state.key].end, diagnosis.run_verdict, diagnosis.triggers)
             looked_at = self._in_reach(state.key, failures.get(state.key, ()))
             if state.key in replaced or known.outdated_by(state, steps.get(state.key, ()), looked_at):
                 found.add(state.key)
@@ -164,7 +176,7 @@ class MemoryStore:
 
     def _diagnosis(self, state: RunState) -> Diagnosis:
         return diagnose(
-            [place_of(row) for row in self.steps.values() if row.key[:2] == state.key],
+            [node_of(row) for row in self.steps.values() if row.key[:2] == state.key],
             [row for row in self.failures.values() if row.key[:2] == state.key],
             project=state.project,
             run_id=state.run_id,

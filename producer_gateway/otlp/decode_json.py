@@ -1,109 +1,39 @@
-"""OTLP JSON bytes to spans. Members that stand in none of these structs are skipped by the parser and never become objects.
-
-OTLP's JSON is protobuf's with three changes: ids are hex, enums are numbers, unknown members are ignored. 64-bit integers
-come as strings or numbers, and so may 32-bit ones; null is as good as nothing.
-"""
+"""OTLP JSON bytes to spans: ids, times and the attributes that the mapping names."""
 
 from binascii import Error, unhexlify
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
 
-from producer_gateway.otlp.errors import NotOtlpError
-from producer_gateway.otlp.span import EXCEPTION, EXCEPTION_TYPE, ITEMS_MAX, Decoded, Said, Span
-from producer_gateway.otlp.table import RESOURCE_ROWS, ROWS
+from producer_gateway.errors import NotOtlpError
+from producer_gateway.otlp.json_request import JsonAttribute, JsonEvent, JsonLink, JsonRequest, JsonResource, JsonSpan, JsonValue
+from producer_gateway.otlp.mapping import RESOURCE_ROWS, ROWS
+from producer_gateway.otlp.mended import json_request as mended
+from producer_gateway.otlp.span import (
+    ANSWERS_OF_EVENTS,
+    EXCEPTION,
+    EXCEPTION_MESSAGE,
+    EXCEPTION_TYPE,
+    ITEMS_MAX,
+    UNREADABLE,
+    Attributes,
+    DecodedSpans,
+    Span,
+)
 
 _STATUS_ERROR: Final = 2
 _EVENTS_MAX: Final = 128
 _DIGITS_MAX: Final = 20
 
 
-class _Camel(msgspec.Struct, rename="camel", gc=False):
-    """Members as OTLP's JSON spells them."""
-
-
-class _Item(_Camel):
-    string_value: str | None = None
-
-
-class _Array(_Camel):
-    values: list[_Item] | None = None
-
-
-class _Value(_Item):
-    bool_value: bool | None = None
-    int_value: int | float | str | None = None
-    double_value: float | str | None = None
-    array_value: _Array | None = None
-
-
-class _Attribute(_Camel):
-    key: str | None = None
-    value: _Value | None = None
-
-
-class _Event(_Camel):
-    name: str | None = None
-    attributes: list[_Attribute] | None = None
-
-
-class _Link(_Camel):
-    attributes: list[_Attribute] | None = None
-
-
-class _Status(_Camel):
-    code: int | str | None = None
-
-
-class _JsonSpan(_Camel):
-    trace_id: str | None = None
-    span_id: str | None = None
-    parent_span_id: str | None = None
-    flags: int | str | None = None
-    name: str | None = None
-    start_time_unix_nano: int | str | None = None
-    end_time_unix_nano: int | str | None = None
-    status: _Status | None = None
-    attributes: list[_Attribute] | None = None
-    events: list[_Event] | None = None
-    links: list[_Link] | None = None
-
-
-class _Scope(_Camel):
-    attributes: list[_Attribute] | None = None
-
-
-class _ScopeSpans(_Camel):
-    scope: _Scope | None = None
-    spans: list[_JsonSpan] | None = None
-
-
-class _Resource(_Camel):
-    attributes: list[_Attribute] | None = None
-
-
-class _ResourceSpans(_Camel):
-    resource: _Resource | None = None
-    scope_spans: list[_ScopeSpans] | None = None
-
-
-class JsonRequest(_Camel):
-    """An ExportTraceServiceRequest, as far as it is looked at."""
-
-    resource_spans: list[_ResourceSpans] | None = None
-
-
 _DECODER: Final = msgspec.json.Decoder(JsonRequest)
 
 
-def decode(body: bytes, *, spans_max: int) -> Decoded:
+def decode(body: bytes, *, spans_max: int) -> DecodedSpans:
     """Raises NotOtlpError, BodyTooLargeError."""
-    try:
-        request = _DECODER.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise NotOtlpError from None
-    decoded = Decoded(spans_max)
+    request = _read(body)
+    decoded = DecodedSpans(spans_max)
     for resource_spans in request.resource_spans or ():
         part = decoded.part(_resource(resource_spans.resource, decoded))
         for scope_spans in resource_spans.scope_spans or ():
@@ -114,7 +44,23 @@ def decode(body: bytes, *, spans_max: int) -> Decoded:
     return decoded
 
 
-def _span(span: _JsonSpan, decoded: Decoded) -> Span:
+def _read(body: bytes) -> JsonRequest:
+    try:
+        return _DECODER.decode(body)
+    except _UNREADABLE:
+        pass
+    try:
+        return mended.read(body)
+    except _UNREADABLE:
+        raise NotOtlpError from None
+
+
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+def _span(span: JsonSpan | None, decoded: DecodedSpans) -> Span:
+    if span is None:
+        return UNREADABLE
     failed = span.status is not None and span.status.code in {_STATUS_ERROR, "STATUS_CODE_ERROR"}
     said: dict[str, object] = {}
     found: dict[str, object] = {}
@@ -126,7 +72,9 @@ def _span(span: _JsonSpan, decoded: Decoded) -> Span:
             said[key] = _value(attribute.value)
         else:
             decoded.leave_out_of_span(key, found)
-    exception_type = _exception_type(span.events or (), decoded, failed=failed)
+    exception_type, message = _exception(span.events or (), said, decoded, failed=failed)
+    if failed and not message and span.status is not None:
+        message = span.status.message or ""
     _leave_out_of_links(span.links or (), decoded)
     return Span(
         _id(span.trace_id or ""),
@@ -139,10 +87,12 @@ def _span(span: _JsonSpan, decoded: Decoded) -> Span:
         failed,
         exception_type,
         said | found,
+        None,
+        message,
     )
 
 
-def _resource(resource: _Resource | None, decoded: Decoded) -> Said:
+def _resource(resource: JsonResource | None, decoded: DecodedSpans) -> Attributes:
     attributes = (resource.attributes if resource is not None else None) or ()
     decoded.announce_attributes(len(attributes))
     said: dict[str, object] = {}
@@ -155,7 +105,7 @@ def _resource(resource: _Resource | None, decoded: Decoded) -> Said:
     return said
 
 
-def _value(value: _Value | None) -> object:
+def _value(value: JsonValue | None) -> object:
     if value is None:
         return None
     if value.int_value is not None:
@@ -185,38 +135,59 @@ def _id(digits: str) -> bytes:
         return b"?"
 
 
-def _exception_type(events: Sequence[_Event], decoded: Decoded, *, failed: bool) -> str | None:
-    """Of the last exception of a span that failed: earlier ones were handled. Of all other events nothing is read."""
+def _exception(
+    events: Sequence[JsonEvent], said: dict[str, object], decoded: DecodedSpans, *, failed: bool
+) -> tuple[str | None, str]:
+    """Type and message of a failed span's last exception: earlier ones were handled. Answers of models are read on the way."""
     decoded.announce_attributes(min(len(events), _EVENTS_MAX))
-    found: str | None = None
+    found: tuple[str | None, str] = None, ""
     for event in reversed(events[-_EVENTS_MAX:]):
         attributes = event.attributes or ()
         if failed and event.name == EXCEPTION:
             failed = False
-            found = _type_of(attributes, decoded)
+            found = _said_of(attributes, decoded)
+        elif (event.name or "") in ANSWERS_OF_EVENTS:
+            _read_answer(attributes, ANSWERS_OF_EVENTS[event.name or ""], said, decoded)
         else:
             _leave_out(attributes, decoded)
     return found
 
 
-def _type_of(attributes: Sequence[_Attribute], decoded: Decoded) -> str | None:
+def _read_answer(
+    attributes: Sequence[JsonAttribute], names: Mapping[str, str], said: dict[str, object], decoded: DecodedSpans
+) -> None:
+    """Attributes of an event that stand for the span's own, where it has none of their targets."""
+    decoded.announce_attributes(len(attributes))
+    targets = {ROWS[name].target for name in said}
+    for each in attributes:
+        name = names.get(each.key or "")
+        if name is None:
+            decoded.leave_out(each.key or "")
+        elif ROWS[name].target not in targets:
+            said.setdefault(name, _value(each.value))
+
+
+def _said_of(attributes: Sequence[JsonAttribute], decoded: DecodedSpans) -> tuple[str | None, str]:
     decoded.announce_attributes(len(attributes))
     found: str | None = None
+    message = ""
     for each in attributes:
         if each.key != EXCEPTION_TYPE:
             decoded.leave_out(each.key or "")
+            if each.key == EXCEPTION_MESSAGE:
+                message = (each.value and each.value.string_value) or ""
         elif found is None:
             found = (each.value and each.value.string_value) or ""
-    return found
+    return found, message
 
 
-def _leave_out_of_links(links: Sequence[_Link], decoded: Decoded) -> None:
+def _leave_out_of_links(links: Sequence[JsonLink], decoded: DecodedSpans) -> None:
     decoded.announce_attributes(min(len(links), _EVENTS_MAX))
     for link in links[-_EVENTS_MAX:]:
         _leave_out(link.attributes or (), decoded)
 
 
-def _leave_out(attributes: Sequence[_Attribute], decoded: Decoded) -> None:
+def _leave_out(attributes: Sequence[JsonAttribute], decoded: DecodedSpans) -> None:
     decoded.announce_attributes(len(attributes))
     for each in attributes:
         decoded.leave_out(each.key or "")

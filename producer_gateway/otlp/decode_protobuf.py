@@ -1,35 +1,44 @@
-"""OTLP protobuf bytes to spans. Values of attributes that the table does not name are never taken out of the message."""
+"""OTLP protobuf bytes to spans. Values of attributes that the mapping does not name are never taken out of the message."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any, Final
 
-from producer_gateway.otlp import attribute, messages
-from producer_gateway.otlp.density import RESOURCE, SCOPE, SPAN, examine_piece
-from producer_gateway.otlp.errors import NotProtobufError
-from producer_gateway.otlp.kind import OPERATIONS
-from producer_gateway.otlp.span import EXCEPTION, EXCEPTION_TYPE, Decoded, Placed, Said, Span
-from producer_gateway.otlp.table import DOCUMENTS, RESOURCE_ROWS, ROWS
+from producer_gateway.errors import NotProtobufError
+from producer_gateway.otlp import attributes, proto
+from producer_gateway.otlp.complexity_limit import RESOURCE, SCOPE, SPAN, examine_piece
+from producer_gateway.otlp.mapping import RESOURCE_ROWS, ROWS
+from producer_gateway.otlp.span import (
+    ANSWERS_OF_EVENTS,
+    DOCUMENTS,
+    EXCEPTION,
+    EXCEPTION_MESSAGE,
+    EXCEPTION_TYPE,
+    UNREADABLE,
+    Attributes,
+    DecodedSpans,
+    MappedAttributes,
+    Span,
+)
 
 # Imported by name: protobuf makes its classes at run time, and stubs for them would be one more dependency.
-_KeyValue: Final[Any] = import_module("opentelemetry.proto.common.v1.common_pb2").KeyValue
-_Status: Final[Any] = import_module("opentelemetry.proto.trace.v1.trace_pb2").Status
 _DecodeError: Final[Any] = import_module("google.protobuf.message").DecodeError
 _STATUS_ERROR: Final = 2
 _EVENTS_MAX: Final = 128
 """Span events, and links, that are looked at, from the last one: OpenTelemetry's default limits are 128 as well."""
 _EXCEPTION: Final = EXCEPTION.encode()
+_ANSWERS: Final = {name.encode(): names for name, names in ANSWERS_OF_EVENTS.items()}
 
 
-def decode(body: bytes, *, spans_max: int) -> Decoded:
+def decode(body: bytes, *, spans_max: int) -> DecodedSpans:
     """Raises NotProtobufError, BodyTooLargeError."""
     try:
-        return _decode(messages.Request.FromString(body), Decoded(spans_max))
+        return _decode(proto.Request.FromString(body), DecodedSpans(spans_max))
     except _DecodeError:
         raise NotProtobufError from None
 
 
-def _decode(request: Any, decoded: Decoded) -> Decoded:  # noqa: ANN401 - protobuf's class has no type
+def _decode(request: Any, decoded: DecodedSpans) -> DecodedSpans:  # noqa: ANN401 - protobuf's class has no type
     for resource_spans in request.resource_spans:
         part = decoded.part(_resource(resource_spans.resource, decoded))
         for scope_spans in resource_spans.scope_spans:
@@ -39,15 +48,18 @@ def _decode(request: Any, decoded: Decoded) -> Decoded:  # noqa: ANN401 - protob
     return decoded
 
 
-def _span(raw: bytes, decoded: Decoded) -> Span:
-    examine_piece(raw, SPAN)
-    span = _read_span(raw)
-    attributes = span.attributes
-    decoded.announce_attributes(len(attributes))  # before they are copied
-    placed = _placed(attributes[:], decoded)  # at once: one by one they cost twice as much
-    status = span.status
-    failed = bool(status) and _Status.FromString(status).code == _STATUS_ERROR
-    exception_type = _exception_type(span.events, decoded, failed=failed) if span.events else None
+def _span(raw: bytes, decoded: DecodedSpans) -> Span:
+    span = _parsed(raw, proto.Span, SPAN)
+    if span is None:
+        return UNREADABLE
+    encoded = span.attributes
+    decoded.announce_attributes(len(encoded))  # before they are copied
+    placed = _placed(encoded[:], decoded)  # at once: one by one they cost twice as much
+    failed, message = _status(span.status) if span.status else (False, "")
+    exception_type = None
+    if span.events:
+        exception_type, said = _exception(span.events, placed, decoded, failed=failed)
+        message = said or message
     if span.links:
         _leave_out_of_links(span.links, decoded)
     return Span(
@@ -55,105 +67,162 @@ def _span(raw: bytes, decoded: Decoded) -> Span:
         span.span_id,
         span.parent_span_id,
         span.flags,
-        "" if placed.marks.get("@operation") in OPERATIONS else span.name,  # which says nothing beside it
+        span.name.decode(errors="replace"),
         span.start_time_unix_nano,
         span.end_time_unix_nano,
         failed,
         exception_type,
         None,
         placed,
+        message,
     )
 
 
-def _placed(attributes: Sequence[bytes], decoded: Decoded) -> Placed:
-    """What `step.place` makes of a span's attributes, here from their bytes."""
+def _parsed(raw: bytes, message: Any, fields: dict[int, Any]) -> Any:  # noqa: ANN401 - protobuf's class has no type
+    """A piece of the request; None where its bytes are no such message. Raises BodyTooLargeError."""
+    try:
+        examine_piece(raw, fields)
+        return message.FromString(raw)
+    except (_DecodeError, NotProtobufError):
+        return None
+
+
+def _status(raw: bytes) -> tuple[bool, str]:
+    """Whether it is an error, and its description."""
+    try:
+        status = proto.Status.FromString(raw)
+    except _DecodeError:
+        return False, ""
+    if status.code != _STATUS_ERROR:
+        return False, ""
+    return True, status.message.decode(errors="replace")
+
+
+def _placed(encoded: Sequence[bytes], decoded: DecodedSpans) -> MappedAttributes:
+    """A span's attributes by target, as `step.map_attributes` gives them, here from their bytes."""
     marks: dict[str, Any] = {}
     metadata: dict[str, Any] = {}
     ranks: dict[str, int] = {}
     found: dict[str, object] = {}
-    for raw in attributes:
-        place = _remembered(raw)
-        if place is None:
+    for raw in encoded:
+        mapped = _remembered(raw)
+        if mapped is None:
             name_class = _unplaced(raw[: 2 + raw[1]]) if len(raw) > 1 else None
             if name_class is not None:
                 decoded.left_out[name_class] += 1
                 continue
-            place = attribute.read(raw, found, decoded)
-            if place is None:
+            mapped = attributes.read(raw, found, decoded)
+            if mapped is None:
                 continue
-        target, rank, value, is_mark = place
-        if rank and ranks.get(target, rank) < rank:
-            continue
-        ranks[target] = rank
-        if is_mark:
-            marks[target] = value
-        else:
-            metadata[target] = value
+        target, rank, value, is_mark = mapped
+        placed = marks if is_mark else metadata
+        if rank or ranks:  # most names are the first of their row, in all of a span
+            if target in placed and ranks.get(target, 0) < rank:
+                continue
+            ranks[target] = rank
+        placed[target] = value
     if found:
         row = ROWS[DOCUMENTS]
-        if ranks.get(row.target, row.rank) >= row.rank:
+        if row.target not in metadata or ranks.get(row.target, 0) >= row.rank:
             metadata[row.target] = row.read(found[DOCUMENTS])
-    return Placed(marks, metadata)
+    return MappedAttributes(marks, metadata)
 
 
-_read_span: Final = messages.Span.FromString
-_read_event: Final = messages.Event.FromString
-_remembered: Final = attribute.remembered.get
-_unplaced: Final = attribute.unplaced.get
+_remembered: Final = attributes.remembered.get
+_unplaced: Final = attributes.unplaced.get
 
 
-def _resource(resource: bytes, decoded: Decoded) -> Said:
-    examine_piece(resource, RESOURCE)
-    attributes = messages.Resource.FromString(resource).attributes
-    decoded.announce_attributes(len(attributes))
+def _resource(resource: bytes, decoded: DecodedSpans) -> Attributes:
+    parsed = _parsed(resource, proto.Resource, RESOURCE)
+    encoded = () if parsed is None else parsed.attributes
+    decoded.announce_attributes(len(encoded))
     said: dict[str, object] = {}
-    for raw in attributes:
-        pair = _KeyValue.FromString(raw)
-        if pair.key in RESOURCE_ROWS:
-            said[pair.key] = attribute.any_value(pair.value)
+    for raw in encoded:
+        key, value = attributes.pair(raw)
+        if key in RESOURCE_ROWS:
+            said[key] = value
         else:
-            decoded.leave_out(pair.key)
+            decoded.leave_out(key)
     return said
 
 
-def _exception_type(events: Any, decoded: Decoded, *, failed: bool) -> str | None:  # noqa: ANN401 - as above
-    """Of the last exception of a span that failed: earlier ones were handled. Of all other events nothing is read."""
+def _exception(
+    events: Any,  # noqa: ANN401 - as above
+    placed: MappedAttributes,
+    decoded: DecodedSpans,
+    *,
+    failed: bool,
+) -> tuple[str | None, str]:
+    """Type and message of a failed span's last exception: earlier ones were handled. Answers of models are read on the way."""
     decoded.announce_attributes(min(len(events), _EVENTS_MAX))
-    found: str | None = None
+    found: tuple[str | None, str] = None, ""
     for raw in reversed(events[-_EVENTS_MAX:]):
-        event = _read_event(raw)
+        event = _event(raw)
         if failed and event.name == _EXCEPTION:
             failed = False
-            found = _type_of(event.attributes, decoded)
+            found = _said_of(event.attributes, decoded)
+        elif event.name in _ANSWERS:
+            _read_answer(event.attributes, _ANSWERS[event.name], placed, decoded)
         else:
             _leave_out(event.attributes, decoded)
     return found
 
 
-def _type_of(attributes: Sequence[bytes], decoded: Decoded) -> str | None:
-    decoded.announce_attributes(len(attributes))
+def _read_answer(encoded: Sequence[bytes], names: Mapping[str, str], placed: MappedAttributes, decoded: DecodedSpans) -> None:
+    """Attributes of an event that stand for the span's own, where it has none of their targets."""
+    decoded.announce_attributes(len(encoded))
+    for raw in encoded:
+        key, value = attributes.pair(raw)
+        if key not in names:
+            decoded.leave_out(key)
+            continue
+        row = ROWS[names[key]]
+        if (fitted := row.read(value)) is None:
+            decoded.dropped["metadata_value"] += 1
+        else:
+            (placed.marks if row.target[0] == "@" else placed.metadata).setdefault(row.target, fitted)
+
+
+def _event(raw: bytes) -> Any:  # noqa: ANN401 - as above
+    """An event; an empty one where its bytes are none."""
+    try:
+        return proto.Event.FromString(raw)
+    except _DecodeError:
+        return proto.Event()
+
+
+def _said_of(encoded: Sequence[bytes], decoded: DecodedSpans) -> tuple[str | None, str]:
+    decoded.announce_attributes(len(encoded))
     found: str | None = None
-    for raw in attributes:
-        pair = _KeyValue.FromString(raw)
-        if pair.key != EXCEPTION_TYPE:
-            decoded.leave_out(pair.key)
+    message = ""
+    for raw in encoded:
+        key, value = attributes.pair(raw)
+        if key != EXCEPTION_TYPE:
+            decoded.leave_out(key)
+            if key == EXCEPTION_MESSAGE and isinstance(value, str):
+                message = value
         elif found is None:
-            found = pair.value.string_value
-    return found
+            found = value if isinstance(value, str) else ""
+    return found, message
 
 
-def _leave_out_of_scope(scope: bytes, decoded: Decoded) -> None:
-    examine_piece(scope, SCOPE)
-    _leave_out(messages.Scope.FromString(scope).attributes, decoded)
+def _leave_out_of_scope(scope: bytes, decoded: DecodedSpans) -> None:
+    parsed = _parsed(scope, proto.Scope, SCOPE)
+    if parsed is not None:
+        _leave_out(parsed.attributes, decoded)
 
 
-def _leave_out_of_links(links: Any, decoded: Decoded) -> None:  # noqa: ANN401 - as above
+def _leave_out_of_links(links: Any, decoded: DecodedSpans) -> None:  # noqa: ANN401 - as above
     decoded.announce_attributes(min(len(links), _EVENTS_MAX))
     for raw in links[-_EVENTS_MAX:]:
-        _leave_out(messages.Link.FromString(raw).attributes, decoded)
+        try:
+            link = proto.Link.FromString(raw)
+        except _DecodeError:
+            continue
+        _leave_out(link.attributes, decoded)
 
 
-def _leave_out(attributes: Sequence[bytes], decoded: Decoded) -> None:
-    decoded.announce_attributes(len(attributes))
-    for raw in attributes:
-        attribute.leave_out(raw, decoded)
+def _leave_out(encoded: Sequence[bytes], decoded: DecodedSpans) -> None:
+    decoded.announce_attributes(len(encoded))
+    for raw in encoded:
+        attributes.leave_out(raw, decoded)

@@ -1,21 +1,26 @@
-"""One span read: its place, time, kind, name, error and metadata, from the span alone, so that it reads the same every time."""
+"""Reads one span: its parent, times, kind, name, error and metadata. It looks at that span alone, so the result never changes."""
 
 from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 
+from agenttracer.rules.control_flow import end_reason_of
+from agenttracer.rules.span_kinds import KnownKind, known_as
+from agenttracer.rules.span_names import agent_name, step_name
 from agenttracer.wire.errors import ContractError
-from agenttracer.wire.events import DURATION_MAX_US, TIME_MAX_US, TIME_MIN_US, Evidence, Metadata
-from agenttracer.wire.vocabulary import StepKind
-from producer_gateway.otlp.kind import Known, known_as
-from producer_gateway.otlp.span import Placed, Said, Span
-from producer_gateway.otlp.table import NAMES, ROWS, Row, label, status
+from agenttracer.wire.events import DURATION_MAX_US, TIME_MAX_US, TIME_MIN_US, Cost, Evidence, Metadata, ReturnedError
+from agenttracer.wire.vocabulary import EndReason, StepKind
+from producer_gateway.otlp.mapping import ROWS, Row
+from producer_gateway.otlp.reading.digests import Digests
+from producer_gateway.otlp.reading.errors import evidence_of, returned_error, text_of
+from producer_gateway.otlp.span import CONTENT, NAMES, UNREADABLE, Attributes, MappedAttributes, Span
 from servicekit import codec
 
-_EVIDENCE: Final[Any] = codec.struct_of(Evidence)
+_COST: Final[Any] = codec.struct_of(Cost)
+_DOLLARS: Final = "USD"
 _NO_ID: Final = bytes(8)
 _NO_TRACE: Final = bytes(16)
 _TRACE_BYTES: Final = 16
@@ -24,7 +29,7 @@ _PARENT_IS_REMOTE: Final = 0x300
 """OTLP's flags: it is known whether the parent is remote, and it is."""
 
 
-class Step(msgspec.Struct, gc=False):
+class MappedStep(msgspec.Struct, gc=False):
     """A span as the contract can say it. Times are microseconds."""
 
     run_id: str
@@ -44,38 +49,74 @@ class Step(msgspec.Struct, gc=False):
     metadata: Metadata
     agent: str | None
     agent_version: str | None
+    executes_agent: bool
+    """It is an execution of an agent."""
+    is_request: bool
+    """It is a request of a protocol, or sets an agent up, and is of no agent: at the root it opens a trace."""
+    in_progress: bool
+    """Its end has not come yet: it will be told again."""
+    end_reason: EndReason | None
+    """Known from the class of what it was left by: it was cut off, interrupted or stopped by a limit."""
+    returned_error: ReturnedError | None
+    cost: Cost | None
+    session_digest: str | None
+    work_digest: str | None
 
 
-def read(span: Span, dropped: Counter[str]) -> Step:
-    """Raises ContractError when the span's ids or times cannot be stored."""
+def read(span: Span, dropped: Counter[str], digests: Digests | None = None) -> MappedStep:
+    """Raises ContractError when the span's ids or times cannot be stored. Without `digests` none are made."""
+    if span is UNREADABLE:
+        raise ContractError(field="span", rule="malformed")
     parent = _parent(span)
     started_at, duration_us = _times(span, dropped)
-    placed = _split(place(span.said or {}, ROWS, dropped)) if span.placed is None else span.placed
-    known = known_as(placed, span.name)
-    marks = placed.marks
-    failed = span.failed
-    return Step(
-        _run_id(span.trace_id),
+    placed = _split(map_attributes(span.said or {}, ROWS, dropped)) if span.placed is None else span.placed
+    marks, metadata = placed.marks, placed.metadata
+    known = known_as(marks, span.name, finish_reason=metadata.get("finish_reason"))
+    name, run_id, is_tool = step_name(known, marks, span.name), _run_id(span.trace_id), known.kind is StepKind.TOOL
+    evidence = evidence_of(span, marks, metadata.get("http_status"), dropped) if span.failed else None
+    end_reason = None if evidence is None or evidence.error_class is None else end_reason_of([evidence.error_class])
+    failed = span.failed and end_reason not in _NO_ERRORS
+    return MappedStep(
+        run_id,
         span.span_id.hex(),
         parent,
         parent is None or span.flags & _PARENT_IS_REMOTE == _PARENT_IS_REMOTE,
         parent is not None or known.kind is not StepKind.OTHER,
         known.kind,
-        _name(known, marks),
+        name,
         started_at,
         duration_us,
         failed,
-        _evidence(placed, span.exception_type, dropped) if failed else None,
+        evidence if failed else None,
         marks.get("@attempt", 0) + 1,
-        placed.metadata,
-        marks.get("@agent"),
+        metadata,
+        agent_name(known, marks, span.name) if known.is_agent else marks.get("@agent"),
         marks.get("@agent_version"),
+        known.is_agent or _is_named_loop(known, marks),
+        ("@protocol" in marks or known.word == _SET_UP) and known.kind is StepKind.OTHER and not known.is_agent,
+        span.end_ns == 0,
+        end_reason,
+        returned_error(marks, metadata.get("http_status")) if is_tool and not span.failed else None,
+        _COST(nano=marks["@cost"], currency=marks.get("@currency", _DOLLARS)) if "@cost" in marks else None,
+        digests.session(marks["@session"]) if digests is not None and "@session" in marks else None,
+        digests.work(run_id, name, text) if digests and is_tool and (text := text_of(marks.get("@arguments"))) else None,
     )
 
 
-def _split(placed: dict[str, Any]) -> Placed:
+_NO_ERRORS: Final = frozenset({EndReason.INTERRUPTED, EndReason.COMPLETED})
+"""Ends of control flow: a step that was left by one has not failed."""
+_SET_UP: Final = "create_agent"
+_LOOPS: Final = frozenset({"ai.generateText", "ai.streamText"})
+
+
+def _is_named_loop(known: KnownKind, marks: Mapping[str, Any]) -> bool:
+    """Vercel's loop of model calls and tools is an agent where the developer gave it a name."""
+    return known.word in _LOOPS and "@agent" in marks
+
+
+def _split(placed: dict[str, Any]) -> MappedAttributes:
     marks = {target: value for target, value in placed.items() if target[0] == "@"}
-    return Placed(marks, {target: value for target, value in placed.items() if target not in marks})
+    return MappedAttributes(marks, {target: value for target, value in placed.items() if target not in marks})
 
 
 @lru_cache(maxsize=4_096)
@@ -84,14 +125,14 @@ def _run_id(trace_id: bytes) -> str:
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
-def place(said: Said, rows: Mapping[str, Row], dropped: Counter[str]) -> dict[str, Any]:
-    """Attributes by target, each in the form that its row asks for. What does not fit is counted."""
+def map_attributes(said: Attributes, rows: Mapping[str, Row], dropped: Counter[str]) -> dict[str, Any]:
+    """Attributes by target, each in the form that its row asks for. Values that do not fit are counted."""
     placed: dict[str, Any] = {}
     ranks: dict[str, int] = {}
     for name, raw in said.items():
         target, rank, fit = rows[name]
         value = fit(raw)
-        if value is None:
+        if value is None and target not in CONTENT:
             dropped["metadata_value"] += 1
             continue
         if target in NAMES and value != raw:
@@ -126,41 +167,3 @@ def _times(span: Span, dropped: Counter[str]) -> tuple[int, int]:
     if ended_at > TIME_MAX_US or ended_at - started_at > DURATION_MAX_US:
         raise ContractError(field="end_time_unix_nano", rule="range")
     return started_at, ended_at - started_at
-
-
-def _name(known: Known, marks: Mapping[str, str]) -> str:
-    """What the developer named, else the word for what is done: a span's own name may hold anything."""
-    if known.kind is StepKind.TOOL:
-        return marks.get("@tool") or marks.get("@entity") or known.word
-    if known.word in _FRAMES:
-        return marks.get("@agent") or marks.get("@entity") or known.word
-    return marks.get("@entity") or known.word
-
-
-_FRAMES: Final = frozenset({"invoke_agent", "create_agent", "agent"})
-
-
-def _class_name(exception_type: str | None) -> str | None:
-    """A class's name without Python's marks for scripts and functions, which are none of the contract's form."""
-    if exception_type is None or len(exception_type) > _CLASS_MAX:
-        return None
-    return label(exception_type.replace("<locals>.", "").removeprefix("__main__.").lstrip("_"))
-
-
-_CLASS_MAX: Final = 256
-
-
-def _evidence(placed: Placed, exception_type: str | None, dropped: Counter[str]) -> Evidence | None:
-    """The exception's class, else `error.type` where that is one; codes are lower case, statuses digits."""
-    said = label(placed.marks.get("@error_type"))
-    error_class = _class_name(exception_type)
-    if exception_type is not None and error_class is None:
-        dropped["name"] += 1
-    code = said if said is not None and said.islower() else None
-    if said is not None and code is None and not said.isdigit():
-        error_class = error_class or said
-    code = code or placed.marks.get("@error_code")
-    http_status = placed.metadata.get("http_status") or status(said)
-    if error_class is None and code is None and http_status is None:
-        return None
-    return cast("Evidence", _EVIDENCE(error_class=error_class, error_code=code, http_status=http_status))

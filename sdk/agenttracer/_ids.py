@@ -1,24 +1,25 @@
-"""Ids: random, apart from the generator that agents seed, and new in a forked child. No other module draws random numbers."""
+"""Ids: random, independent of the generator that agents seed, and reseeded in a forked child. The only source of randomness."""
 
 import os
-from _random import Random  # what `random.Random` is made of, without the milliseconds that importing the rest of it takes
+from _random import Random  # the base of `random.Random`; importing `random` itself costs milliseconds
 from typing import Final
 
+RUN_BITS: Final = 74
+"""Random bits of a run's id."""
 _MILLIS: Final = (1 << 48) - 1
 _LOW: Final = (1 << 62) - 1
-_generator = Random()  # seeded by the system; ids must be unique, not secret, and its own source costs ten times as much
+_generator = Random()  # seeded by the system; ids must be unique, not secret, and the system's own source costs ten times as much
 random_bits = _generator.getrandbits
 random_below = _generator.random
 
 
-if hasattr(os, "register_at_fork"):  # here, since a server may import the package, fork its workers, and only they make tracers
+if hasattr(os, "register_at_fork"):  # at import: a server may import the package, then fork workers that make the tracers
     os.register_at_fork(after_in_child=_generator.seed)
 
 
-def new_run_value(now_ns: int) -> int:
-    """The 128 bits of a UUID version 7 (RFC 9562): 48 bits of Unix milliseconds, then 74 random bits."""
-    millis = now_ns // 1_000_000 & _MILLIS
-    drawn = random_bits(74)
+def run_value(started_us: int, drawn: int) -> int:
+    """The 128 bits of a UUID version 7 (RFC 9562): 48 bits of Unix milliseconds, then 74 random bits, drawn before."""
+    millis = started_us // 1_000 & _MILLIS
     return millis << 80 | 0x7 << 76 | drawn >> 62 << 64 | 0b10 << 62 | drawn & _LOW
 
 

@@ -1,4 +1,4 @@
-"""The tracer: the object an agent makes once, and the only way to start a run. Everything it does is done elsewhere."""
+"""The tracer: the object that an agent makes once, and the only way to start a run. It delegates to the pipeline."""
 
 import time
 from collections.abc import Callable
@@ -6,25 +6,26 @@ from os import PathLike
 from typing import Final, overload
 
 from agenttracer import _warn
-from agenttracer._around import FunctionT, Stay, around
-from agenttracer._counters import FlushResult, Stats
-from agenttracer._draft import MetadataInput
-from agenttracer._fit import require_name
-from agenttracer._run import Run
+from agenttracer._events.pending_event import MetadataInput
+from agenttracer._events.sanitize import require_name
+from agenttracer._export.counters import FlushResult, Stats
+from agenttracer._tracing.decorators import FunctionT, OwnScopeVisit, wrap_function
+from agenttracer._tracing.run import Run
 
 _LONGEST_S: Final = 1e6
 
 
 def _bounded_s(timeout_s: float) -> float:
-    """A time that any system can wait for: infinity is long, and NaN is no time."""
-    return min(max(0.0, float(timeout_s)), _LONGEST_S) if timeout_s == timeout_s else 0.0  # noqa: PLR0124 - what NaN is not
+    """A time that any system can wait for: infinity becomes long, and NaN becomes 0."""
+    return min(max(0.0, float(timeout_s)), _LONGEST_S) if timeout_s == timeout_s else 0.0  # noqa: PLR0124 - false for NaN
 
 
 class AgentTracer:
     """Traces the runs of one agent. Make one per agent and process; use it from any thread or task.
 
-    No call blocks except `flush` and `shutdown`, and none raises unless `strict=True`. Settings that are not given come
-    from `AGENTTRACER_*` variables, then from defaults; sdk/README.md lists them all.
+    No call blocks except `flush` and `shutdown`, and with `flush_on_end` the end of a run; none raises unless
+    `strict=True`. Settings that are not given come from `AGENTTRACER_*` variables, then from defaults; sdk/README.md
+    lists them all.
     """
 
     def __init__(
@@ -34,9 +35,12 @@ class AgentTracer:
         agent_version: str,
         api_url: str | None = None,
         api_key: str | None = None,
+        allow_insecure: bool | None = None,
         disabled: bool | None = None,
         strict: bool | None = None,
         fingerprint_key: bytes | str | None = None,
+        name_key: bytes | str | None = None,
+        read_errors: bool | None = None,
         sample_rate: float | None = None,
         flush_interval_s: float | None = None,
         batch_max_events: int | None = None,
@@ -49,19 +53,23 @@ class AgentTracer:
         connect_timeout_s: float | None = None,
         request_timeout_s: float | None = None,
         exit_timeout_s: float | None = None,
+        flush_on_end: bool | None = None,
         flush_on_sigterm: bool | None = None,
     ) -> None:
-        # Everything behind the surface loads with the first tracer, not with the import of the package.
+        # The modules behind the public names load with the first tracer, not with the package.
         from agenttracer._config import load  # noqa: PLC0415 - loaded when first needed
-        from agenttracer._pipeline import Pipeline  # noqa: PLC0415 - loaded when first needed
+        from agenttracer._export.pipeline import Pipeline  # noqa: PLC0415 - loaded when first needed
 
         config = load(
             {
                 "api_url": api_url,
                 "api_key": api_key,
+                "allow_insecure": allow_insecure,
                 "disabled": disabled,
                 "strict": strict,
                 "fingerprint_key": fingerprint_key,
+                "name_key": name_key,
+                "read_errors": read_errors,
                 "sample_rate": sample_rate,
                 "flush_interval_s": flush_interval_s,
                 "batch_max_events": batch_max_events,
@@ -74,6 +82,7 @@ class AgentTracer:
                 "connect_timeout_s": connect_timeout_s,
                 "request_timeout_s": request_timeout_s,
                 "exit_timeout_s": exit_timeout_s,
+                "flush_on_end": flush_on_end,
                 "flush_on_sigterm": flush_on_sigterm,
             }
         )
@@ -82,15 +91,18 @@ class AgentTracer:
             require_name(agent_version, field="agent_version")
         self._pipeline = Pipeline(config, agent_id=agent_id, agent_version=agent_version)
 
-    def start_run(self, *, metadata: MetadataInput | None = None, traceparent: str | None = None) -> Run:
+    def start_run(
+        self, *, metadata: MetadataInput | None = None, traceparent: str | None = None, session: str | None = None
+    ) -> Run:
         """Start a run now; leaving its `with` (or `async with`) block, or `Run.end`, ends it.
 
         It is the child of the run that `traceparent` names, the W3C header of an incoming call, or else of the run that the
-        calling code is in, of any tracer. `metadata` has the form of a step's.
+        calling code is in, whatever tracer made that run. `metadata` has the form of a step's. `session` is the id of a
+        conversation or thread: runs of one are found together. It is hashed with the `fingerprint_key` and never sent.
         """
         run = Run(self._pipeline)
         try:
-            run.begin(metadata, traceparent)
+            run.begin(metadata, traceparent, session)
         except Exception as error:  # noqa: BLE001 - telemetry never harms the agent
             run.guard(error)
         return run
@@ -110,7 +122,7 @@ class AgentTracer:
         """
 
         def decorate(function: FunctionT) -> FunctionT:
-            return around(function, lambda: Stay(self.start_run(metadata=metadata)))
+            return wrap_function(function, lambda: OwnScopeVisit(self.start_run(metadata=metadata)))
 
         if function is not None and not callable(function):
             _warn.once("traced_run", "traced_run takes no name; a run's name is its agent's")
@@ -128,19 +140,19 @@ class AgentTracer:
     def shutdown(self, timeout_s: float | None = None) -> FlushResult:
         """Flush within `timeout_s` seconds (default `exit_timeout_s`) and stop; later events are counted as dropped.
 
-        Called by itself at the end of the process. Safe to call twice.
+        The SDK calls it at the end of the process. Safe to call twice.
         """
         pipeline = self._pipeline
         try:
-            allowed_s = pipeline.config.exit_timeout_s if timeout_s is None else _bounded_s(timeout_s)
+            allowed_s = pipeline.exit_timeout_s if timeout_s is None else _bounded_s(timeout_s)
             deadline = time.monotonic() + allowed_s
             pipeline.stop_by(deadline)
-            pipeline.leave_process()
+            pipeline.unregister()
             return pipeline.close(deadline)
         except Exception as error:  # noqa: BLE001 - telemetry never harms the agent
             pipeline.guard(error)
             return pipeline.result(complete=False)
 
     def stats(self) -> Stats:
-        """What this tracer counted since the process began."""
+        """The tracer's counters since the process began."""
         return self._pipeline.stats()

@@ -1,10 +1,12 @@
-"""What the SDK can object to. Raised only with `strict=True`: otherwise the same things are counted in `AgentTracer.stats()`.
+"""The SDK's errors. They are raised only with `strict=True`: otherwise the same faults are counted in `AgentTracer.stats()`.
 
 AgentTracerError (Exception)
 ├── ConfigError    a setting cannot be used
 ├── MisfitError    a name, code or metadata entry does not fit the wire contract
-└── UsageError     calls in an order that means nothing, such as entering one step twice
+└── UsageError     calls came in a wrong order, such as entering one step twice
 """
+
+from collections.abc import Sequence
 
 
 class AgentTracerError(Exception):
@@ -23,11 +25,11 @@ class ConfigError(AgentTracerError):
 class MisfitError(AgentTracerError):
     """The parameter `field` breaks the contract's `rule`. The value is never kept: it could be content."""
 
-    def __init__(self, *, field: str, rule: str) -> None:
-        super().__init__(f"{field}: {rule}")
+    def __init__(self, *, field: str, rule: str, allowed: Sequence[str] = ()) -> None:
+        super().__init__(f"{field}: {rule}" + (f"; it is one of {', '.join(allowed)}" if allowed else ""))
         self.field = field
         self.rule = rule
 
 
 class UsageError(AgentTracerError):
-    """A run or step was used in an order that means nothing."""
+    """A run or step was used in a wrong order."""

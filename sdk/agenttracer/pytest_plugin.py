@@ -1,6 +1,6 @@
-"""A fixture for the tests of agents: `pytest_plugins = ["agenttracer.pytest_plugin"]` in conftest.py makes it known.
+"""A pytest fixture for the tests of agents: put `pytest_plugins = ["agenttracer.pytest_plugin"]` into conftest.py.
 
-Named there and not by an entry point, so that the tests of programs which merely have the SDK installed do not load it.
+It is no entry point, so that the tests of programs that merely have the SDK installed do not load it.
 """
 
 from collections.abc import Iterator

@@ -1,28 +1,28 @@
-"""For the tests of agents: look at what would be sent. Nothing here is imported by the SDK itself."""
+"""For the tests of agents: collects the events that would be sent. The SDK itself imports nothing from here."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from agenttracer import _lifecycle
-from agenttracer._draft import Draft, StepDraft
-from agenttracer._fit import Fit
+from agenttracer._events.pending_event import PendingEvent, PendingStep
+from agenttracer._events.sanitize import Sanitizer
+from agenttracer._export import process_lifecycle
 from agenttracer.wire.events import Event
 
 
-class _Capture:
-    """An outlet that builds each event at once, on the agent's thread."""
+class _CapturingSink:
+    """An event sink that builds each event at once, on the agent's thread."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
-        self._fit = Fit(lambda _rule: None)
+        self._sanitizer = Sanitizer(lambda _rule: None)
 
-    def detail(self, draft: StepDraft) -> None:
+    def put_step(self, step: PendingStep) -> None:
         """Keep a step."""
-        self.events.append(draft.event(self._fit))
+        self.events.append(step.build(self._sanitizer))
 
-    def reserved(self, draft: Draft) -> None:
-        """Keep anything else."""
-        self.events.append(draft.event(self._fit))
+    def put_control(self, event: PendingEvent) -> None:
+        """Keep any other event."""
+        self.events.append(event.build(self._sanitizer))
 
 
 @contextmanager
@@ -31,10 +31,10 @@ def capture_events() -> Iterator[list[Event]]:
 
     A step is there as soon as its block is left. Events that were queued before the block are sent as usual.
     """
-    capture = _Capture()
-    outer = _lifecycle.captured
-    _lifecycle.capture(capture)
+    sink = _CapturingSink()
+    outer = process_lifecycle.captured_sink
+    process_lifecycle.capture(sink)
     try:
-        yield capture.events
+        yield sink.events
     finally:
-        _lifecycle.capture(outer)
+        process_lifecycle.capture(outer)

@@ -1,7 +1,7 @@
-"""A fleet: hundreds of runs at once, of several agents and versions, with everything going wrong that can go wrong.
+"""A fleet: hundreds of runs at once, of several agents and versions, with a failure of every kind.
 
-Run `python sdk/examples/fleet.py` while a gateway listens. Same seed, same failures. Every failure is a real exception, or
-a number that a real agent would report; nothing here tells the store what to conclude, except where an agent records it.
+Run `python sdk/examples/fleet.py` while a gateway listens. The same seed gives the same failures. Every failure is a real
+exception, or a number that a real agent would report. The store has to classify them itself, except where an agent records one.
 """
 
 import asyncio
@@ -11,20 +11,20 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from agenttracer import AgentTracer, Run, Step
+from agenttracer import AgentTracer, Run, Step, current_run
 
 AGENTS = (("support-agent", "1.4.0"), ("support-agent", "1.5.0"), ("research-agent", "0.9.2"), ("billing-agent", "2.1.0"))
 TOOLS = ("lookup_order", "issue_refund", "check_stock", "send_email")
 TROUBLED = 0.4
-"""Share of runs in which something goes wrong."""
+"""Share of runs with a failure."""
 ROUNDS = 60
-"""How often an agent that goes round in circles does the same; from 51 times on it is found to be a loop."""
+"""How often an agent in a loop repeats a step; 51 times or more are classified as a loop."""
 RECOVERS = 0.5
-"""Share of those in which a second attempt helps."""
+"""Share of those runs in which a second attempt succeeds."""
 
 
 class ProviderError(Exception):
-    """Like the errors of the well-known client libraries: what is known of it stands in attributes."""
+    """Like the errors of the well-known client libraries: its facts are attributes."""
 
     def __init__(self, status_code: int, code: str | None = None) -> None:
         super().__init__("text that never leaves this process")
@@ -33,7 +33,7 @@ class ProviderError(Exception):
 
 
 class RateLimitError(ProviderError):
-    """The provider asks for patience."""
+    """The provider asks the client to retry later."""
 
     retry_after = 2
 
@@ -43,7 +43,7 @@ class ValidationError(ValueError):
 
 
 class MaxTurnsExceeded(Exception):  # noqa: N818 - the name that a framework gave it
-    """Like the frameworks' own: the agent was allowed so many turns and had no answer by then."""
+    """Like the frameworks' own: the agent used up its turns without an answer."""
 
 
 async def _times_out(_step: Step) -> None:
@@ -91,10 +91,24 @@ async def _out_of_turns(_step: Step) -> None:
     raise MaxTurnsExceeded
 
 
-async def _goes_round(step: Step) -> None:
+async def _loops(_step: Step) -> None:
+    run = current_run()
+    assert run is not None
     for _ in range(ROUNDS):
-        async with step.run.step("tool", "poll_status"):
+        async with run.step("tool", "poll_status"):
             await asyncio.sleep(0)
+
+
+async def _bad_code(_step: Step) -> None:
+    compile("total = 737,015 +", "of_the_model", "exec")
+
+
+async def _cut_off(step: Step) -> None:
+    step.add_metadata({"finish_reason": "length"})
+
+
+async def _says_nothing(step: Step) -> None:
+    step.add_metadata({"finish_reason": "stop", "output_tokens": 0})
 
 
 async def _bug(_step: Step) -> None:
@@ -103,7 +117,7 @@ async def _bug(_step: Step) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What goes wrong, in which kind of step, and the failure code under which it should be found again."""
+    """A failure: how it happens, in which kind of step, and the failure code that the store should find."""
 
     code: str
     kind: str
@@ -131,7 +145,17 @@ TROUBLES = (
     Trouble("tool_not_found", "tool", lambda step: _provider(step, status=404, code="tool_not_found")),
     Trouble("quota_exceeded", "plan", lambda step: _provider(step, status=429, code="insufficient_quota")),
     Trouble("step_limit_exceeded", "other", _out_of_turns),
-    Trouble("loop_suspected", "other", _goes_round),
+    Trouble("loop_suspected", "other", _loops),
+    Trouble("time_limit_exceeded", "other", lambda step: _provider(step, status=400, code="time_limit_exceeded")),
+    Trouble("token_limit_exceeded", "other", lambda step: _provider(step, status=400, code="token_limit_exceeded")),
+    Trouble("cost_limit_exceeded", "other", lambda step: _provider(step, status=400, code="cost_limit_exceeded")),
+    Trouble("code_error", "tool", _bad_code),
+    Trouble("tool_error", "tool", lambda step: _provider(step, status=200, code="tool_error")),
+    Trouble("tool_unavailable", "tool", lambda step: _provider(step, status=400, code="browser_closed")),
+    Trouble("guardrail_tripped", "respond", lambda step: _provider(step, status=200, code="guardrail_tripwire")),
+    Trouble("handoff_failed", "other", lambda step: _provider(step, status=200, code="multiple_handoffs")),
+    Trouble("output_truncated", "respond", _cut_off),
+    Trouble("empty_answer", "respond", _says_nothing),
     Trouble("unhandled_exception", "other", _bug),
 )
 RECORDED = (
@@ -140,12 +164,12 @@ RECORDED = (
     ("retrieval", "stale_index"),
     ("tool", "bad_refund"),
 )
-"""Failures that only the agent's own code can know."""
+"""Failures that only the agent's own code can detect."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What happens in one run, decided before it starts so that the seed alone decides."""
+    """One run, planned before it starts, so that the seed alone determines it."""
 
     trouble: Trouble | None
     recovers: bool
@@ -169,7 +193,7 @@ async def one_run(tracer: AgentTracer, plan: Plan) -> None:
 
 
 async def attempts(run: Run, kind: str, name: str, plan: Plan) -> None:
-    """One step, tried again when the plan has it that this helps."""
+    """One step, with a second attempt if the plan has one."""
     try:
         await attempt(run, kind, name, plan, plan.trouble)
     except Exception:
@@ -180,7 +204,7 @@ async def attempts(run: Run, kind: str, name: str, plan: Plan) -> None:
 
 
 async def attempt(run: Run, kind: str, name: str, plan: Plan, trouble: Trouble | None) -> None:
-    """One step that takes its time, reports its numbers, and meets its trouble."""
+    """One step that takes some time, reports its numbers, and has its trouble."""
     async with run.step(kind, name) as step:
         await asyncio.sleep(min(plan.dice.lognormvariate(-4.2, 0.8), 0.25))
         if kind == "retrieve":
@@ -192,7 +216,7 @@ async def attempt(run: Run, kind: str, name: str, plan: Plan, trouble: Trouble |
 
 
 async def stuck_run(tracer: AgentTracer) -> None:
-    """A run that never ends: started outside any block, its task just stops. It will be found abandoned."""
+    """A run that never ends: it is started outside any block, and its task stops. The store finds it abandoned."""
     run = tracer.start_run()
     for kind, name in (("plan", "decide"), ("tool", "wait_for_ever")):
         async with run.step(kind, name):
@@ -201,7 +225,7 @@ async def stuck_run(tracer: AgentTracer) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetReport:
-    """What the fleet did, for whoever compares it with what arrived. The stuck run is one of `runs`."""
+    """The fleet's work, to be compared with the stored runs. The stuck run is one of `runs`."""
 
     runs: int
     events: int
@@ -209,12 +233,12 @@ class FleetReport:
 
 
 def new_dice(seed: float) -> random.Random:
-    """Chance that repeats itself."""
+    """A random generator with a fixed seed."""
     return random.Random(seed)  # noqa: S311 - an example must fail the same way every time
 
 
 def plans(runs: int, seed: int) -> list[Plan]:
-    """Every trouble and recorded failure at least once, if there are runs enough; then by chance."""
+    """Every trouble and recorded failure at least once, if there are enough runs; the rest at random."""
     dice = new_dice(seed)
     decided = [Plan(trouble, recovers=False, recorded=None, dice=new_dice(dice.random())) for trouble in TROUBLES]
     decided += [Plan(None, recovers=False, recorded=recorded, dice=new_dice(dice.random())) for recorded in RECORDED]
@@ -225,9 +249,9 @@ def plans(runs: int, seed: int) -> list[Plan]:
 
 
 async def main(api_url: str | None = None, *, runs: int = 300, seed: int = 7, concurrency: int = 100) -> FleetReport:
-    """Let `runs` runs happen, at most `concurrency` at a time, and one of them never end."""
+    """Run `runs` runs, at most `concurrency` at a time. One of them never ends."""
     tracers = [AgentTracer(agent_id=agent, agent_version=version, api_url=api_url) for agent, version in AGENTS]
-    impatient = AgentTracer(agent_id="research-agent", agent_version="0.9.2", api_url=api_url, abandon_after_s=5)
+    abandoning = AgentTracer(agent_id="research-agent", agent_version="0.9.2", api_url=api_url, abandon_after_s=5)
     decided = plans(runs - 1, seed)
     turns = asyncio.Semaphore(concurrency)
 
@@ -236,8 +260,8 @@ async def main(api_url: str | None = None, *, runs: int = 300, seed: int = 7, co
             await one_run(tracer, plan)
 
     calls = [in_turn(tracers[number % len(tracers)], plan) for number, plan in enumerate(decided)]
-    await asyncio.gather(stuck_run(impatient), *calls, return_exceptions=True)
-    everyone = [*tracers, impatient]
+    await asyncio.gather(stuck_run(abandoning), *calls, return_exceptions=True)
+    everyone = [*tracers, abandoning]
     await asyncio.gather(*(asyncio.to_thread(tracer.shutdown, 10) for tracer in everyone))
     expected = {plan.trouble.code for plan in decided if plan.trouble} | {plan.recorded[1] for plan in decided if plan.recorded}
     return FleetReport(

@@ -1,4 +1,4 @@
-"""A customer-support agent and its telemetry. The agent is made up, needs no network and no model; the telemetry is real.
+"""A customer-support agent and its telemetry. The agent is a simulation without network or model; the telemetry is real.
 
 Run `python sdk/examples/support_agent.py` while a gateway listens, then look at the runs of `support-agent`.
 """
@@ -19,11 +19,11 @@ TICKETS = (
 )
 
 
-# --- the agent's own business: a stand-in for a model, a knowledge base and an order service ----------------------------
+# --- the agent's own functions: a stand-in for a model, a knowledge base and an order service ----------------------------
 
 
 class OrderNotFoundError(Exception):
-    """What an HTTP client raises for a 404."""
+    """Like an HTTP client's error for a 404."""
 
     status_code = 404
 
@@ -33,7 +33,7 @@ ORDERS = {"A-1001": "on its way", "A-1002": "delivered"}
 
 
 async def model(ticket: str) -> str:
-    """Decide what the customer wants, as a language model would."""
+    """Find the customer's intent, as a language model would."""
     await asyncio.sleep(0.02)
     if "manager" in ticket:
         return "hand_over"
@@ -102,7 +102,7 @@ async def look_up_order(run: Run, ticket: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SupportReport:
-    """What the agent did, for whoever compares it with what arrived."""
+    """The agent's work, to be compared with the stored runs."""
 
     runs: int
     events: int

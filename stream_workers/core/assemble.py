@@ -13,7 +13,7 @@ from agenttracer.wire.events import (
     RunStarted,
     StepFinished,
 )
-from stream_workers.core.account import ProducerRow, merged, ranges_of
+from stream_workers.core.effective_time import receipt_of
 from stream_workers.core.rows import FAILURE_KEY, STEP_KEY, FailureRow, LossRow, StepRow, settle
 from stream_workers.core.run import (
     End,
@@ -22,13 +22,15 @@ from stream_workers.core.run import (
     RunState,
     Start,
     end_of,
+    end_of_agent,
     first_failure_of,
+    identity_of,
     later_end,
     least_failure,
     merge,
     start_of,
-    who_of,
 )
+from stream_workers.core.sequence_ranges import ProducerRow, merged, ranges_of
 from stream_workers.core.step import failure_of_end, failure_of_step, recorded_failure, step_row
 
 
@@ -46,8 +48,11 @@ class Rows:
         return sum(map(len, (self.steps, self.failures, self.runs, self.losses, self.producers)))
 
 
+NO_ROWS: Final = Rows((), (), (), (), ())
+
+
 class Assembly:
-    """Records on their way to becoming rows, one after the other, so that a caller can do other things in between."""
+    """Makes rows of records, one record at a time, so that a caller can do other things in between."""
 
     def __init__(self, json: Json) -> None:
         self._json = json
@@ -81,7 +86,7 @@ class Assembly:
 
 
 def assemble(records: Iterable[Record], json: Json) -> Rows:
-    """The rows that these records amount to. `json` writes canonical JSON."""
+    """The rows of these records. `json` writes canonical JSON."""
     assembly = Assembly(json)
     for record in records:
         assembly.add(record)
@@ -103,6 +108,7 @@ class _Reading:
         "found",
         "last",
         "record",
+        "session",
         "start",
         "starts",
         "steps",
@@ -124,17 +130,31 @@ class _Reading:
         self.first_end: int | None = None
         self.found: FirstFailure | None = None
         self.abandon_after_s: int | None = None
+        self.session: str | None = None
         self.emitted: int | None = None
 
     def step_finished(self, event: StepFinished) -> None:
         self.steps.append(step_row(event, self.record, self._json))
-        self._fail(failure_of_step(event, self.record))
-        self._span(event.started_at, event.started_at + event.duration_us)
+        if event.session_digest is not None:
+            self._join(event.session_digest)
+        if event.agent is not None:
+            self.end = later_end(self.end, end_of_agent(event, event.agent))
+        failure = failure_of_step(event, self.record)
+        if failure is not None:
+            self._fail(failure)
+        began = event.started_at  # as `_span`, without a call for each step
+        ended = began + event.duration_us
+        if not self.first or began < self.first:
+            self.first = began
+        if ended > self.last:  # noqa: PLR1730 - nor for this
+            self.last = ended
 
     def run_started(self, event: RunStarted) -> None:
         start = start_of(event, self._json)
         self.start = start if self.start is None else min(self.start, start, key=Start.order)
         self.starts += 1
+        if event.session_digest is not None:
+            self._join(event.session_digest)
         self.abandon_after_s = max(self.abandon_after_s or 0, event.abandon_after_s or 0) or None
         self._span(event.started_at, event.started_at)
 
@@ -156,24 +176,26 @@ class _Reading:
         self._losses.append(LossRow(self.record.project, event.run_id, self.record.producer.id, str(event.reason), event.total))
 
     def state(self) -> RunState:
-        """What the whole record says of its run. A record without any timed event is dated by its receipt."""
+        """The record's contribution to its run. A record without any timed event is dated by its receipt."""
         record = self.record
         return RunState(
             project=record.project,
             run_id=record.events[0].run_id,
-            who=who_of(record, started=self.start is not None),
+            identity=identity_of(record, started=self.start is not None),
             start=self.start,
             end=self.end,
             first_failure=self.found,
             abandon_after_s=self.abandon_after_s,
+            session_digest=self.session,
             first_ended_at=self.first_end,
             first_event_at=self.first or record.received_at,
             last_event_at=self.last or record.received_at,
             last_received_at=record.received_at,
+            receipt=receipt_of(record.received_at, self.first, self.last) if self.first else None,
         )
 
     def producer(self) -> ProducerRow | None:
-        """What its producer said, if that numbers its events: then only starts have the number 0, and ends count."""
+        """The producer's row, if it numbers its events: then only starts have the number 0, and ends count events."""
         record = self.record
         numbers = _numbers(record.events)
         if not numbers or self.emitted == 0 or numbers.count(0) > self.starts:
@@ -184,6 +206,9 @@ class _Reading:
         if failure is not None:
             self.failures.append(failure)
             self.found = least_failure(self.found, first_failure_of(failure))
+
+    def _join(self, session: str) -> None:
+        self.session = session if self.session is None else min(self.session, session)
 
     def _span(self, began: int, ended: int) -> None:
         if not self.first or began < self.first:

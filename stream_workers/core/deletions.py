@@ -1,4 +1,4 @@
-"""What was deleted, and what is left of rows without it. Pure; the fold and the workers leave out the same."""
+"""Deleted projects and runs, and the rows that remain. Pure; the fold and the workers leave out the same rows."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,6 +1,7 @@
-"""The rows that events become: tuples, since that is what COPY takes. Times are integer microseconds since 1970, UTC.
+"""The rows that events become: tuples, since COPY takes tuples. Times are integer microseconds since 1970, UTC.
 
-Where one key was said twice with different content, the *least* row wins: a rule that needs no clock and no order.
+Where two rows have one key and different content, the *least* row wins: a rule that needs no clock and no order. Of steps the
+longest wins first: a span that is told while it lasts, and again when it ends, is what it was in the end.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,10 +38,28 @@ class StepRow(NamedTuple):
     error_code: str | None
     retry_after_s: int | None
     metadata: str | None
+    # Since contract 1.1. `model` and tokens are copied from metadata, so that statistics need not read it.
+    work_digest: str | None = None
+    returned_code: str | None = None
+    returned_http_status: int | None = None
+    returned_exit_status: int | None = None
+    returned_error_class: str | None = None
+    own_agent: str | None = None
+    own_agent_version: str | None = None
+    own_end_reason: str | None = None
+    session_digest: str | None = None
+    redacted: int | None = None
+    cost_nano: int | None = None
+    cost_currency: str | None = None
+    model: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    reasoning_tokens: int | None = None
 
     @property
     def key(self) -> tuple[str, str, str, int]:
-        """What identifies the step in the store."""
+        """Its key in the store."""
         return self[:4]
 
 
@@ -74,7 +93,7 @@ class FailureRow(NamedTuple):
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What identifies the failure in the store."""
+        """Its key in the store."""
         return self[:3]
 
 
@@ -89,7 +108,7 @@ class LossRow(NamedTuple):
 
     @property
     def key(self) -> tuple[str, str, str, str]:
-        """What identifies the total in the store."""
+        """Its key in the store."""
         return self[:4]
 
 
@@ -101,13 +120,14 @@ def prefer(one: Row, other: Row) -> Row:
     return min(one, other, key=order)
 
 
-def order(row: tuple[Any, ...]) -> tuple[tuple[bool, Any], ...]:
+def order(row: StepRow | FailureRow) -> tuple[tuple[bool, Any], ...]:
     """A total order of rows in which None compares with everything."""
-    return tuple((field is not None, field) for field in row)
+    fields = row._replace(duration_us=-row.duration_us) if isinstance(row, StepRow) else row
+    return tuple((field is not None, field) for field in fields)
 
 
 RUN_OF: Final = itemgetter(slice(2))
-"""What identifies the run of a row of any kind. Like the next two a slice that is taken in C: they are asked of every row."""
+"""The key of a row's run. Like the next two it is a slice taken in C: they are called for every row."""
 STEP_KEY: Final = itemgetter(slice(4))
 """`StepRow.key`."""
 FAILURE_KEY: Final = itemgetter(slice(3))
@@ -115,7 +135,7 @@ FAILURE_KEY: Final = itemgetter(slice(3))
 
 
 def settle(rows: Sequence[Row], key_of: Callable[[Row], Any]) -> list[Row]:
-    """The winners, sorted by key. `key_of` is what answers `row.key` of such rows."""
+    """The winners, sorted by key. `key_of` gives `row.key` of such rows."""
     winners = dict(zip(map(key_of, rows), rows, strict=True))
     if len(winners) < len(rows):
         winners = _winners(rows)

@@ -12,12 +12,12 @@ from agenttracer.wire.envelope import Record
 from agenttracer.wire.topics import record_key
 from servicekit import codec
 from servicekit.kafka import KafkaSecurity
-from stream_workers.lease import Leases
-from stream_workers.ledger import Ledger
-from stream_workers.metrics import Metrics
-from stream_workers.postgres import PostgresStore
-from stream_workers.topic import find_topic
-from stream_workers.topic_log import open_log
+from stream_workers.kafka.topic_identity import find_topic
+from stream_workers.kafka.topic_log import open_log
+from stream_workers.metrics import WorkerMetrics
+from stream_workers.pipeline.start_offsets import StartOffsets
+from stream_workers.store.lease import Leases
+from stream_workers.store.postgres import PostgresStore
 from tests.support.drill import Operator
 from tests.support.pipeline import Pipeline
 from tests.support.stacks import until
@@ -79,12 +79,14 @@ def test_what_the_log_still_holds_is_never_named_lost(pipeline: Pipeline) -> Non
         store = PostgresStore(pipeline.stack.dsn(database=pipeline.database, role="agenttracer_worker"), transaction_timeout_s=30)
         seconds = iter(range(0, 100_000, 30))
 
-        async def begins(_: TP) -> dict[TP, int]:
-            return {tp: 0}
+        async def begins(_: TP) -> int:
+            return 0
 
         async with open_log(pipeline.stack.bootstrap, pipeline.topic, KafkaSecurity()) as log:
-            leases = Leases(store, topic, Metrics(), owner="w")
-            ledger = Ledger(store, topic, leases, first_record=log.first_record, earliest=begins, clock_s=lambda: next(seconds))
+            leases = Leases(store, topic, WorkerMetrics(), owner="w")
+            ledger = StartOffsets(
+                store, topic, leases, first_record=log.first_record, earliest=begins, clock_s=lambda: next(seconds)
+            )
             starts = [await ledger.resume_at(tp, 0, 15) for _ in range(20)]
         frontiers = await store.frontiers(topic, [0])
         await store.close()

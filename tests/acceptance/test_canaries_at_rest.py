@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from deploy.services import Service
+from agenttracer_cli.local.services import Service
 from tests.support.firewall import malformed, native, otlp
 from tests.support.firewall.canaries import Canaries
 from tests.support.firewall.scan import Findings, Scanner, files

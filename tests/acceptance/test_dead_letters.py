@@ -1,6 +1,7 @@
 """Dead letters of a real topic: listed, shown and tried again, without a word of what they say."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ def _dlq(pipeline: Pipeline, folder: Path, *words: str) -> tuple[int, str]:
     """Exit code and standard output of `agenttracer dlq`."""
     dsn = pipeline.stack.dsn(database=pipeline.database, role="agenttracer_owner")
     kafka = ["--kafka", pipeline.stack.bootstrap, "--topic", pipeline.topic] if words[0] == "retry" else []
-    command = [*COMMAND, "dlq", *words, "--state-dir", str(folder), "--postgres", dsn, *kafka]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [*COMMAND, "dlq", *words, "--state-dir", str(folder), *kafka]
+    store = {**os.environ, "AGENTTRACER_POSTGRES_DSN": dsn}
+    done = subprocess.run(command, env=store, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout
 
 
@@ -45,7 +47,7 @@ def test_a_record_that_can_be_stored_now_is_stored_and_one_that_cannot_stays(pip
     assert len(bad) == 1
     assert len(good) == sum(record.events[0].run_id == run_id for record in records)
     pipeline.sql("ALTER TABLE runs DROP CONSTRAINT not_this_one")
-    assert Operator(pipeline, tmp_path).call("verify")[0] == 0, "buried records are no difference"
+    assert Operator(pipeline, tmp_path).call("verify")[0] == 0, "dead letters are no difference"
     code, shown = _dlq(pipeline, tmp_path, "retry", "--all")
     assert code == 1, "one of them is still bad"
     assert shown.count("stored") == len(good)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.demo import arrival, run_demo
-from deploy.endpoints import PipelineEndpoints
+from agenttracer_cli.demo import progress, run_demo
+from agenttracer_cli.local.endpoints import PipelineEndpoints
 from tests.support.pipeline import Pipeline
 
 PROVOKED = {
@@ -64,7 +64,7 @@ def test_without_a_worker_the_demo_fails_and_says_what_is_missing(
     pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Everything was accepted, nothing is stored: exit code 1, and the figures say so."""
-    monkeypatch.setattr(arrival, "VISIBLE_WITHIN_S", 1.0)
+    monkeypatch.setattr(progress, "VISIBLE_WITHIN_S", 1.0)
     assert run_demo(endpoints(pipeline), figures_file=tmp_path / "demo.json") == 1
     figures = json.loads((tmp_path / "demo.json").read_text())
     assert figures["accepted"] > figures["stored"] == 0

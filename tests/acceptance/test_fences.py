@@ -7,8 +7,8 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from agenttracer.wire.topics import record_key
-from deploy.services import Service
-from deploy.topic_admin import topic_admin
+from agenttracer_cli.admin.kafka_admin import topic_admin
+from agenttracer_cli.local.services import Service
 from servicekit import codec
 from servicekit.kafka import KafkaSecurity
 from tests.chaos import fleet

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 from agenttracer.wire.envelope import Record
 from agenttracer.wire.topics import record_key
-from deploy.services import Service
-from producer_gateway.partition import partition_of
+from agenttracer_cli.local.services import Service
+from producer_gateway.kafka.partitioner import partition_of
 from stream_workers.core.diagnosis import FAILURES_MAX
 from stream_workers.core.fold import truncated_runs
-from stream_workers.core.tree import STEPS_MAX
+from stream_workers.core.step_tree import STEPS_MAX
 from tests.support.long_run import RUN, end, records, run_ids, start, steps
 from tests.support.pipeline import PARTITIONS, Pipeline, get_json
 from tests.support.stacks import until

@@ -23,6 +23,7 @@ from tests.unit.gateway.otlp.spans import CHILD, LEAF, ROOT, Json
 GOLDEN = Path(__file__).parents[1] / "golden" / "otlp"
 REMOTE = 0x300
 AGENT = {"gen_ai.operation.name": "invoke_agent"}
+CHAT = {"gen_ai.operation.name": "chat"}
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,11 @@ class Served:
         """The run, once so many steps of it are stored and it ended."""
 
         def found() -> dict[str, Any] | None:
-            answer = httpx.get(f"{self.query}/v1/runs/{run_id}", timeout=10)
-            told = answer.json() if answer.status_code == 200 else {"status": "running"}
-            return told if told["status"] != "running" and len(self.steps(run_id)) == steps else None
+            url = f"{self.query}/v1/runs/{run_id}"
+            if httpx.get(url, timeout=10).status_code != 200 or len(self.steps(run_id)) != steps:
+                return None
+            run: dict[str, Any] = httpx.get(url, timeout=10).json()  # now, or it could be from before its last steps
+            return run if run["status"] != "running" else None
 
         return until(found, timeout_s=60, what=f"the run has {steps} steps and an end", every_s=0.2)  # type: ignore[no-any-return]
 
@@ -98,48 +101,60 @@ GOLDENS = {
         agent="support-agent 1.4.2",
         status="success",
         steps=[
-            "other chain",
+            "other Agent-workflow",
             "  other Refund-agent",
-            "    other chain",
-            "      respond llm",
+            "    other turn",
+            "      respond generation",
             "      tool refund-api",
-            "    other chain",
-            "      respond llm",
+            "    other turn",
+            "      respond generation",
         ],
         failures=[],
     ),
     "agents_openllmetry": Told(
         agent="support-agent 1.4.2",
         status="success",
-        steps=["other Refund-agent", "  respond chat", "  tool refund-api", "  respond chat"],
+        steps=["other Refund-agent", "  respond openai.response", "  tool refund-api", "  respond openai.response"],
         failures=[],
     ),
     "gen_ai": Told(
         agent="refund-agent 2.0",
         status="failure",
-        steps=["plan chat", "retrieve retrieval", "tool refund-api failed", "  other http failed"],
+        steps=["plan chat", "retrieve orders", "tool refund-api failed", "  other POST failed"],
         failures=[
-            "orchestration rate_limited in http",
-            "retrieval empty_retrieval in retrieval",
+            "orchestration rate_limited in POST",
+            "retrieval empty_retrieval in orders",
             "tool rate_limited in refund-api",
         ],
     ),
     "javascript": Told(
         agent="Refund-agent 1.4.2",
         status="failure",
-        steps=["plan chat", "tool refund-api failed", "  other http failed"],
-        failures=["orchestration rate_limited in http", "tool rate_limited in refund-api"],
+        steps=["plan chat", "tool refund-api failed", "  other POST failed"],
+        failures=["orchestration rate_limited in POST", "tool rate_limited in refund-api"],
     ),
     "langchain_openinference": Told(
-        agent="support-agent 1.4.2",
+        agent="refund-agent 1.4.2",
         status="failure",
-        steps=["retrieve retriever", "other chain", "  other prompt", "  respond llm", "tool refund-api failed"],
+        steps=[
+            "retrieve R",
+            "other RunnableSequence",
+            "  other ChatPromptTemplate",
+            "  respond FakeListChatModel",
+            "tool refund-api failed",
+        ],
         failures=["tool timeout in refund-api"],
     ),
     "langchain_openllmetry": Told(
         agent="refund-agent 1.4.2",
         status="failure",
-        steps=["retrieve R", "other RunnableSequence", "  other ChatPromptTemplate", "  respond chat", "tool refund-api failed"],
+        steps=[
+            "retrieve R",
+            "other RunnableSequence",
+            "  other ChatPromptTemplate",
+            "  respond FakeListChatModel.chat",
+            "tool refund-api failed",
+        ],
         failures=["tool timeout in refund-api"],
     ),
 }
@@ -188,9 +203,9 @@ def test_the_sdk_told_by_its_environment(served: Served, monkeypatch: pytest.Mon
     assert served.told(run_id, steps=3) == Told(
         agent="support-agent 1.4.2",
         status="failure",
-        steps=["respond chat", "tool refund-api failed", "  other span failed"],
+        steps=["respond chat", "tool refund-api failed", "  other POST failed"],
         # Each in a request of its own, so what passed through them is not seen; the run's first one is the tool's own child's.
-        failures=["orchestration timeout in None", "orchestration timeout in span", "tool timeout in refund-api"],
+        failures=["orchestration timeout in None", "orchestration timeout in POST", "tool timeout in refund-api"],
     )
 
 
@@ -219,7 +234,7 @@ def test_the_run_is_the_roots(served: Served, order: tuple[int, int]) -> None:
         run = served.run(run_id, steps=1 + sent)  # stored, before the other part comes
     assert (run["agent_id"], run["agent_version"]) == ("support-agent", "1.4.2")
     assert run["started_at"] == get_json(f"{served.query}/v1/runs/{run_id}/steps")["steps"][1]["started_at"]
-    assert served.told(run_id, steps=2).steps == ["  tool tool", "tool refund"]
+    assert served.told(run_id, steps=2).steps == ["  tool some-span", "tool refund"]
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["in order", "reversed"])
@@ -236,3 +251,48 @@ def test_the_run_is_the_first_ones_where_the_root_never_comes(served: Served, or
         served.post(json.dumps((first, second)[number]).encode(), "application/json")
         run = served.run(run_id, steps=1 + sent)
     assert run["agent_id"] == "support-agent"
+
+
+@pytest.mark.parametrize("skew_s", [0, 5, -5])
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["root first", "root last"])
+def test_the_roots_own_end_decides(served: Served, skew_s: int, order: tuple[int, int]) -> None:
+    """Whatever the clock of a tool's server says: status and length are the root's."""
+    trace_id, long = uuid.uuid4().hex, 3_000_000_000
+    root = make.span(said=AGENT, traceId=trace_id, **make.failed("openai.APIError"), endTimeUnixNano=str(make.START_NS + long))
+    tool = make.span(CHILD, ROOT, said={"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "x"}, traceId=trace_id)
+    begin = make.START_NS + 1_000_000 + skew_s * 1_000_000_000
+    times = {"startTimeUnixNano": str(begin), "endTimeUnixNano": str(begin + 1_000_000)}
+    server = make.span(LEAF, CHILD, flags=REMOTE, traceId=trace_id, **times)
+    parts = make.request(root, tool), make.request(server, resource={"service.name": "search"})
+    run_id = str(uuid.UUID(trace_id))
+    for sent, number in enumerate(order):
+        served.post(json.dumps(parts[number]).encode(), "application/json")
+        run = served.run(run_id, steps=1 + sent)
+    assert (run["status"], run["latency_ms"], run["agent_id"]) == ("failure", 3_000, "support-agent")
+
+
+@pytest.mark.parametrize("flags", [0, 0x101, REMOTE], ids=["absent", "known not to be remote", "remote"])
+def test_a_run_ends_whose_root_is_traced_elsewhere(served: Served, flags: int) -> None:
+    """Exporters that do not know that a parent is remote say nothing of it: the agent's end is the run's."""
+    trace_id = uuid.uuid4().hex
+    agent = make.span(CHILD, ROOT, flags=flags, said={**AGENT, "gen_ai.agent.name": "support"}, traceId=trace_id)
+    chat = make.span(LEAF, CHILD, said=CHAT, traceId=trace_id)
+    served.post(json.dumps(make.request(chat, agent)).encode(), "application/json")
+    run = served.run(str(uuid.UUID(trace_id)), steps=2)
+    assert (run["status"], run["agent_id"], run["ended_at"] is not None) == ("success", "support", True)
+
+
+def test_a_span_told_twice_is_what_it_was_in_the_end(served: Served) -> None:
+    """Told while it lasts, and again with its end, in either order: the longer one counts, once."""
+    for order in ((0, 1), (1, 0)):
+        trace_id = uuid.uuid4().hex
+        said = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "x"}
+        meanwhile = make.span(CHILD, ROOT, said=said, traceId=trace_id, endTimeUnixNano=str(make.START_NS + 1_000))
+        final = make.span(CHILD, ROOT, said=said, traceId=trace_id, **make.failed("ReadTimeout"))
+        beside = [make.span(f"00000000000000b{number}", ROOT, said=CHAT, traceId=trace_id) for number in (1, 2)]
+        root = make.span(said=AGENT, traceId=trace_id)
+        requests = make.request(meanwhile, beside[0]), make.request(final, root, beside[1])
+        for number in order:
+            served.post(json.dumps(requests[number]).encode(), "application/json")
+        steps = served.told(str(uuid.UUID(trace_id)), steps=3).steps
+        assert sorted(steps) == ["respond some-span", "respond some-span", "tool x failed"]

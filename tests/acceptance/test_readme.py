@@ -38,4 +38,4 @@ def test_the_quickstart_snippet_runs_as_printed(pipeline: Pipeline, tmp_path: Pa
     assert [step["name"] for step in steps] == ["understand_ticket", "search_kb", "issue_refund"]
     (failure,) = get_json(f"{query.url}/v1/runs/{run_id}/failures")["failures"]
     assert (failure["failure_type"], failure["failure_code"], failure["step_id"]) == ("tool", "timeout", steps[2]["step_id"])
-    assert len(snippet.splitlines()) <= 16
+    assert len(snippet.splitlines()) <= 12

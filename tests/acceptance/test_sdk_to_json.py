@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from agenttracer import AgentTracer
-from deploy.local_key import local_key_file
+from agenttracer_cli.local.local_key import local_key_file
 from tests.support.pipeline import Pipeline, get_json
 from tests.support.stacks import until
 

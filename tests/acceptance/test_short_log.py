@@ -10,10 +10,10 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from agenttracer.wire.topics import record_key
-from deploy.topics import ensure_topic
+from agenttracer_cli.admin.topics import ensure_topic
 from stream_workers.core.fold import Tables, fold
-from stream_workers.decode import canonical_json
-from stream_workers.stored import differences
+from stream_workers.pipeline.decode import canonical_json
+from stream_workers.store.read_tables import differences
 from tests.support.drill import Operator, changed_rule
 from tests.support.pipeline import PARTITIONS, Pipeline, readable
 from tests.support.traffic import Traffic

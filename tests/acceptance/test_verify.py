@@ -1,6 +1,7 @@
 """`agenttracer verify` on a real topic and a real store: it finds what is wrong, names it, and takes lag for what it is."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -29,10 +30,11 @@ def filled(pipeline: Pipeline) -> Pipeline:
 def verify(pipeline: Pipeline, tmp_path: Path, *options: str) -> tuple[int, dict[str, Any], str]:
     """Exit code, JSON and what was printed."""
     file = tmp_path / "report.json"
-    command = [sys.executable, "-c", "from deploy.command import main; main()", "verify", "--json", str(file)]
+    command = [sys.executable, "-c", "from agenttracer_cli import main; main()", "verify", "--json", str(file)]
     where = ["--kafka", pipeline.stack.bootstrap, "--topic", pipeline.topic, "--state-dir", str(tmp_path)]
     dsn = pipeline.stack.dsn(database=pipeline.database, role="agenttracer_owner")
-    done = subprocess.run([*command, *where, "--postgres", dsn, *options], capture_output=True, text=True, check=False)
+    store = {**os.environ, "AGENTTRACER_POSTGRES_DSN": dsn}
+    done = subprocess.run([*command, *where, *options], env=store, capture_output=True, text=True, check=False)
     document = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     return done.returncode, document, done.stdout + done.stderr
 
@@ -75,8 +77,10 @@ _DAMAGE = {
     "failures": "DELETE FROM failures WHERE failure_id = (SELECT min(failure_id) FROM failures WHERE failure_rank = 1)",
     "runs": "UPDATE runs SET step_count = step_count + 1 WHERE run_id = (SELECT max(run_id::text)::uuid FROM runs)",
     "losses": "INSERT INTO declared_losses SELECT project, run_id, 'p', 'exit', 9 FROM runs LIMIT 1",
-    "run_rollups": "UPDATE run_rollups SET runs = runs + 1 WHERE ctid = (SELECT min(ctid) FROM run_rollups)",
-    "step_rollups": "UPDATE step_rollups SET latency_us = 1 WHERE ctid = (SELECT min(ctid) FROM step_rollups)",
+    "run_rollups": "UPDATE run_rollup_deltas SET runs = runs + 1 WHERE ctid = (SELECT min(ctid) FROM run_rollup_deltas)",
+    "step_rollups": "UPDATE step_rollup_deltas SET latency_us = 1 WHERE ctid = (SELECT min(ctid) FROM step_rollup_deltas)",
+    "step_rollup_totals": "INSERT INTO step_rollup_totals SELECT 'default', 60, date_trunc('hour', now()), 'a', '1', 'tool', "
+    "'n', 'ok', '', 1, 1, 0, 0, 0, ''",
     "dead_letters": "DELETE FROM dead_letters",
     "declared_losses: 1 rows without their run": "INSERT INTO declared_losses VALUES ('p', gen_random_uuid(), 'p', 'exit', 1)",
 }
@@ -96,8 +100,9 @@ def test_a_deleted_run_is_no_difference(filled: Pipeline, tmp_path: Path) -> Non
     """The topic still has it, the store must not: equal after `delete run`, different where one of its rows comes back."""
     run_id = str(filled.sql("SELECT run_id FROM declared_losses LIMIT 1")[0]["run_id"])
     dsn = filled.stack.dsn(database=filled.database, role="agenttracer_owner")
-    command = [sys.executable, "-c", "from deploy.command import main; main()", "delete", "run", "default", run_id]
-    subprocess.run([*command, "--postgres", dsn, "--state-dir", str(tmp_path)], check=True, capture_output=True)
+    command = [sys.executable, "-c", "from agenttracer_cli import main; main()", "delete", "run", "default", run_id]
+    store = {**os.environ, "AGENTTRACER_POSTGRES_DSN": dsn}
+    subprocess.run([*command, "--state-dir", str(tmp_path)], env=store, check=True, capture_output=True)
     assert not filled.sql("SELECT FROM runs WHERE run_id = $1", run_id)
     code, report, shown = verify(filled, tmp_path)
     assert (code, report["differences"]) == (0, 0), shown

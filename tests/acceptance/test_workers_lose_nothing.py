@@ -8,10 +8,10 @@ import time
 import httpx
 
 from agenttracer.wire.topics import record_key
-from deploy.services import Service
+from agenttracer_cli.local.services import Service
 from servicekit import codec
 from stream_workers.core.fold import fold
-from stream_workers.decode import canonical_json
+from stream_workers.pipeline.decode import canonical_json
 from tests.support.pipeline import Pipeline
 from tests.support.slow_store import slow_down
 from tests.support.stacks import Stack, until
@@ -61,7 +61,8 @@ def test_an_emptied_store_is_filled_again_by_the_same_group(pipeline: Pipeline) 
     pipeline.produce(records)
     pipeline.wait_covered(len(records))
     worker.terminate()
-    pipeline.sql("TRUNCATE runs, steps, failures, run_producers, declared_losses, run_rollups, step_rollups, ingest_ledger")
+    pipeline.sql("TRUNCATE runs, steps, failures, run_producers, declared_losses, ingest_ledger")
+    pipeline.sql("TRUNCATE run_rollup_deltas, step_rollup_deltas, run_rollup_totals, step_rollup_totals")
     pipeline.worker()
     pipeline.wait_covered(len(records))
     pipeline.assert_store_is_fold()

@@ -6,7 +6,7 @@ from pathlib import Path
 from servicekit.logs import NAMES
 
 ROOT = Path(__file__).parents[2]
-SERVICES = ("producer_gateway", "stream_workers", "query_service", "servicekit", "deploy")
+SERVICES = ("producer_gateway", "stream_workers", "query_service", "servicekit", "deploy/agenttracer_cli")
 LEVELS = {"debug", "info", "warning", "error"}
 
 

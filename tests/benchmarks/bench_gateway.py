@@ -47,7 +47,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer
 
 from agenttracer.wire.topics import PARTITIONS_DEFAULT
-from deploy.topics import ensure_topic
+from agenttracer_cli.admin.topics import ensure_topic
 from producer_gateway.settings import GatewaySettings
 from tests.benchmarks import gateway_requests, gateway_sizes, verdict
 from tests.benchmarks.gateway_requests import Request

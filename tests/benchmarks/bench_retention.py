@@ -18,11 +18,11 @@ import asyncpg
 
 from agenttracer.wire.envelope import Record
 from ddl.migrate import migrate
-from stream_workers.batch import Received, Topic, make_batch
-from stream_workers.decode import canonical_json
-from stream_workers.deletion import apply_retention, set_retention
-from stream_workers.partitions import DAY_US
-from stream_workers.postgres import PostgresStore
+from stream_workers.operations.deletion import apply_retention, set_retention
+from stream_workers.pipeline.decode import canonical_json
+from stream_workers.store.batch import Received, Topic, make_batch
+from stream_workers.store.day_partitions import DAY_US
+from stream_workers.store.postgres import PostgresStore
 from tests.support.stacks import Stack, new_stack
 from tests.support.traffic import Traffic
 

@@ -18,8 +18,8 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
 from opentelemetry.trace.status import Status, StatusCode
 
-from agenttracer._batch import body_of, parcel_of
-from agenttracer._transport import ENCODINGS
+from agenttracer._events.encode import batch_body, encode_event
+from agenttracer._export.transport import ENCODINGS
 from agenttracer.wire.envelope import Producer
 from agenttracer.wire.events import Event, Evidence, RunFinished, RunStarted, StepFinished
 from agenttracer.wire.vocabulary import RunEnd, StepKind, StepStatus
@@ -64,7 +64,7 @@ def native(runs: int, *, agents: int, steps: int, events_a_request: int, base_us
         Request(
             "/v1/events",
             headers,
-            _ENCODING.compress(body_of([parcel_of(event) for event in batch], producer=_PRODUCER)),
+            _ENCODING.compress(batch_body([encode_event(event) for event in batch], producer=_PRODUCER)),
             len(batch),
         )
         for batch in _batched(events, events_a_request)

@@ -19,8 +19,8 @@ from typing import Any
 
 from ddl.migrate import SCHEMA
 from stream_workers.core.fold import fold
-from stream_workers.decode import canonical_json
-from stream_workers.stored import differences
+from stream_workers.pipeline.decode import canonical_json
+from stream_workers.store.read_tables import differences
 from tests.benchmarks.rebuild_speed import measure_speed
 from tests.support.drill import LiveTraffic, Operator, Readers, kill_in_phase, kill_rebuilds, schema_id
 from tests.support.pipeline import Pipeline, readable

@@ -121,8 +121,8 @@ def queue() -> dict[str, float]:
     from agenttracer import AgentTracer
 
     tracer = AgentTracer(agent_id="agent", agent_version="1", api_url="http://127.0.0.1:9", exit_timeout_s=0)
-    tracer._pipeline._rouse = lambda: None  # type: ignore[method-assign]  # nobody empties it
-    tracer._pipeline._queue._rouse = lambda: None
+    tracer._pipeline._exporter._start_sender = lambda: None  # type: ignore[method-assign]  # nobody empties it
+    tracer._pipeline._exporter.queue._start_sender = lambda: None
     with tracer.start_run() as run:
         tracemalloc.start()
         while not tracer.stats().dropped:

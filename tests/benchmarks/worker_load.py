@@ -8,15 +8,15 @@ import uuid
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from agenttracer._batch import body_of, parcel_of
+from agenttracer._events.encode import batch_body, encode_event
 from agenttracer.wire.envelope import VERSION, Producer, Record
 from agenttracer.wire.events import Event, RunFinished, RunStarted, StepFinished
 from agenttracer.wire.topics import record_key
 from agenttracer.wire.vocabulary import RunEnd, StepKind, StepStatus
 from agenttracer.wire.writer import to_json
 from servicekit import codec
-from stream_workers.batch import Batch, Received, make_batch
-from stream_workers.decode import canonical_json
+from stream_workers.pipeline.decode import canonical_json
+from stream_workers.store.batch import Received, WriteBatch, make_batch
 
 STEPS: Final = 10
 EVENTS_A_RUN: Final = STEPS + 2
@@ -73,10 +73,12 @@ def encoded(runs: int, base_us: int) -> Iterator[tuple[bytes, bytes]]:
 
 def request_body(events: Sequence[Event]) -> bytes:
     """What the SDK would post for these events."""
-    return gzip.compress(body_of([parcel_of(event) for event in events], producer=to_json(_PRODUCER)), compresslevel=1, mtime=0)
+    return gzip.compress(
+        batch_body([encode_event(event) for event in events], producer=to_json(_PRODUCER)), compresslevel=1, mtime=0
+    )
 
 
-def batches(records: Sequence[Record]) -> list[Batch]:
+def batches(records: Sequence[Record]) -> list[WriteBatch]:
     """What the worker would write, made beforehand."""
     size = BATCH_ROWS // EVENTS_A_RUN
     found = []

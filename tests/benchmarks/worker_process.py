@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import httpx
 
-from deploy.services import Service
+from agenttracer_cli.local.services import Service
 from tests.support.pipeline import Pipeline
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -31,8 +31,8 @@ def rss_bytes(pid: int) -> int:
 
 
 def backend_pid(pipeline: Pipeline, database: str) -> int:
-    """The Postgres process that serves the one worker of a database."""
-    query = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND usename = 'agenttracer_worker'"
+    """The Postgres process that writes for the one worker of a database."""
+    query = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'agenttracer-worker'"
     (row,) = pipeline.sql(query, database=database)
     return int(row["pid"])
 

@@ -12,8 +12,8 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from stream_workers.batch import Batch, Topic
-from stream_workers.postgres import PostgresStore
+from stream_workers.store.batch import Topic, WriteBatch
+from stream_workers.store.postgres import PostgresStore
 from tests.benchmarks.verdict import Target, at_least
 from tests.benchmarks.worker_load import EVENTS_A_RUN, batches, decoded, encoded
 from tests.benchmarks.worker_process import cpu_s, cpu_s_by_stage, events_read, others, pid_of
@@ -87,7 +87,7 @@ def medians(rounds: Sequence[Figures]) -> Figures:
     return {name: statistics.median(each[name] for each in rounds) for name in rounds[0]}
 
 
-def ceiling(pipeline: Pipeline, prepared: Sequence[Batch], events: int) -> float:
+def ceiling(pipeline: Pipeline, prepared: Sequence[WriteBatch], events: int) -> float:
     """Events/s of the same SQL in a loop."""
     database = pipeline.new_database()
     began = time.perf_counter()
@@ -95,7 +95,7 @@ def ceiling(pipeline: Pipeline, prepared: Sequence[Batch], events: int) -> float
     return events / (time.perf_counter() - began - waited)
 
 
-def write_prepared(pipeline: Pipeline, database: str, prepared: Sequence[Batch]) -> float:
+def write_prepared(pipeline: Pipeline, database: str, prepared: Sequence[WriteBatch]) -> float:
     """Write batches by the worker's store; answers the seconds before the first, which went by with connecting."""
     dsn = pipeline.stack.dsn(database=database, role="agenttracer_worker")
 

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from deploy.topics import ensure_topic
+from agenttracer_cli.admin.topics import ensure_topic
 from tests.benchmarks.verdict import Target, at_most
 from tests.benchmarks.worker_load import EVENTS_A_RUN, batches, decoded, encoded
 from tests.benchmarks.worker_process import backend_pid, cpu_s, others, pid_of, rss_bytes

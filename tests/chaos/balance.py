@@ -1,4 +1,4 @@
-"""Promise 6: emitted = stored + dead-lettered + declared lost + in flight, and whoever asks is told the same.
+"""Promise 6: emitted = stored + dead-lettered + declared lost + in flight, and the query service shows the same.
 
 Where every event is that the clients emitted, and what the query API must say of each run because of it. The truth here is the
 clients' history and, for an event whose outcome no client knows, the topic.
@@ -43,7 +43,7 @@ def _where(offer: Offer, places: Sequence[tuple[int, int]], stored: Stored) -> W
         return Where.REFUSED
     if not places:
         return {Fate.DECLARED: Where.DECLARED_LOST, Fate.UNKNOWN: Where.IN_FLIGHT}.get(offer.fate, Where.UNEXPLAINED)
-    if stored.buried.issuperset(places):
+    if stored.dead_letters.issuperset(places):
         return Where.DEAD_LETTERED
     if not any(stored.covers(*place) for place in places):
         return Where.IN_FLIGHT
@@ -134,4 +134,5 @@ def answer_for(of_run: Mapping[str, Account]) -> dict[str, Any]:
         "stored_events": sum(one["stored_events"] for one in producers),
         "declared": dict(declared),
         "producers": producers,
+        "producer_count": len(producers),
     }

@@ -5,10 +5,13 @@ fails, so that none can become harmless unnoticed.
 """
 
 import asyncio
+import itertools
 import os
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
+
+from servicekit.sql import Statement
 
 BUGS: dict[str, Callable[[], None]] = {}
 
@@ -18,10 +21,11 @@ def bug(plant: Callable[[], None]) -> Callable[[], None]:
     return plant
 
 
-def change(statements: dict[str, str], name: str, before: str, after: str) -> None:
+def change(statements: dict[str, Statement], name: str, before: str, after: str) -> None:
     """Replace part of a statement, which must be there exactly once."""
-    assert statements[name].count(before) == 1, f"{name} is not what this bug was written for"
-    statements[name] = statements[name].replace(before, after)
+    text = statements[name].text
+    assert text.count(before) == 1, f"{name} is not what this bug was written for"
+    statements[name] = statements[name].with_text(text.replace(before, after))
 
 
 # -- gateway --------------------------------------------------------------------------------------------------------------
@@ -30,9 +34,9 @@ def change(statements: dict[str, str], name: str, before: str, after: str) -> No
 @bug
 def ack_before_produce() -> None:
     """202 as soon as the records are handed to the Kafka client."""
-    from producer_gateway.kafka_log import KafkaLog
+    from producer_gateway.kafka.kafka_record_log import KafkaRecordLog
 
-    original, running = KafkaLog.append, set()
+    original, running = KafkaRecordLog.append, set()
 
     async def append(self: Any, messages: Any, *, timeout_s: float) -> frozenset[int]:
         task = asyncio.create_task(original(self, messages, timeout_s=timeout_s))
@@ -40,16 +44,16 @@ def ack_before_produce() -> None:
         await asyncio.sleep(0)
         return frozenset()
 
-    KafkaLog.append = append  # type: ignore[method-assign]
+    KafkaRecordLog.append = append  # type: ignore[method-assign]
 
 
 @bug
 def accepted_on_timeout() -> None:
     """202 when Kafka did not answer in time."""
     from producer_gateway.errors import LogUnavailableError
-    from producer_gateway.kafka_log import KafkaLog
+    from producer_gateway.kafka.kafka_record_log import KafkaRecordLog
 
-    original = KafkaLog.append
+    original = KafkaRecordLog.append
 
     async def append(self: Any, messages: Any, *, timeout_s: float) -> frozenset[int]:
         try:
@@ -57,26 +61,27 @@ def accepted_on_timeout() -> None:
         except LogUnavailableError:
             return frozenset()
 
-    KafkaLog.append = append  # type: ignore[method-assign]
+    KafkaRecordLog.append = append  # type: ignore[method-assign]
 
 
 @bug
 def uncounted_drop() -> None:
     """The last event of a request goes missing between check and record, and nobody counts it."""
-    from producer_gateway import publish
+    from producer_gateway.events import publish
 
-    original = publish.group
+    original = publish.build_records
 
-    def group(events: Any, **rest: Any) -> Any:
+    def build_records(events: Any, **rest: Any) -> Any:
         return original(events[:-1], **rest)
 
-    publish.group = group
+    publish.build_records = build_records
 
 
 # -- worker ---------------------------------------------------------------------------------------------------------------
 
 
-class _Taken(NamedTuple):
+@dataclass
+class _Taken:
     """A chunk as `take` hands it out: without the message that it came in."""
 
     tp: Any
@@ -89,7 +94,7 @@ def take() -> None:
     from faust.streams import Stream
     from faust.types.tuples import TP
 
-    from stream_workers.delivery import ChunkConsumer
+    from stream_workers.kafka.faust_consumer import ChunkConsumer
 
     count = ChunkConsumer.done
 
@@ -119,16 +124,14 @@ TOPIC = os.environ.get("AGENTTRACER_WORKER_TOPIC", "")
 @bug
 def commit_before_insert() -> None:
     """The ledger is committed first, the rows after it."""
-    from stream_workers import postgres
+    from stream_workers.store import postgres
 
     async def save(self: Any, connection: Any, topic: Any, batch: Any, epochs: Any) -> Any:
-        await self._ensure_partitions(connection, batch.rows.steps)
+        await self._ensure_partitions(connection, batch.rows)
         async with connection.transaction():
             await postgres._lock_ledger(connection, topic, batch, epochs)
-            for one in batch.letters:
-                place = (topic.id, one.partition, one.offset, topic.name)
-                await connection.execute(postgres.QUERIES["bury"], *place, one.reason, one.field, one.size_bytes, one.keyed_hash)
-            await connection.executemany(postgres.QUERIES["cover"], [(topic.id, *one) for one in batch.coverage])
+            await postgres._write_dead_letters(connection, topic, batch.letters)
+            await postgres._cover_offsets(connection, topic, batch)
         async with connection.transaction():
             return await self._write(connection, batch)
 
@@ -139,10 +142,10 @@ def commit_before_insert() -> None:
 @bug
 def counted_on_redelivery() -> None:
     """Steps are counted as they come, not as they are inserted."""
-    from stream_workers.statements import QUERIES
+    from stream_workers.store.statements import QUERIES
 
-    before = "FROM inserted GROUP BY project, run_id\n), rolled"
-    change(QUERIES, "write_steps", before, "FROM stage_steps GROUP BY project, run_id\n), rolled")
+    before = "FROM inserted GROUP BY project, run_id\n), by_bucket"
+    change(QUERIES, "write_steps", before, "FROM stage_steps GROUP BY project, run_id\n), by_bucket")
 
 
 @bug
@@ -150,8 +153,8 @@ def swallowed_database_error() -> None:
     """An error of a statement is caught, and the transaction goes on without the rows."""
     import asyncpg
 
-    from stream_workers.postgres import PostgresStore
-    from stream_workers.store import Saved
+    from stream_workers.store.postgres import PostgresStore
+    from stream_workers.store.store import Saved
 
     original = PostgresStore._write
 
@@ -167,11 +170,12 @@ def swallowed_database_error() -> None:
 
 @bug
 def first_end_wins() -> None:
-    """Of conflicting ends the earliest wins in the store, not the latest."""
-    from stream_workers.statements import QUERIES
+    """Of conflicting ends of the run's own the earliest wins in the store, not the latest."""
+    from stream_workers.store.statements import QUERIES
 
-    before = "AS finish (at, digest, status, emitted) ORDER BY 1 DESC NULLS LAST, 2 DESC LIMIT 1"
-    change(QUERIES, "write_runs", before, "AS finish (at, digest, status, emitted) ORDER BY 1 NULLS LAST, 2 LIMIT 1")
+    change(
+        QUERIES, "write_runs", "at DESC, digest DESC LIMIT 1", "CASE WHEN rank IS NULL THEN at END, at DESC, digest DESC LIMIT 1"
+    )
 
 
 @bug
@@ -195,7 +199,7 @@ def drop_report_forgotten() -> None:
 @bug
 def ledger_hole() -> None:
     """Offsets of one partition are not written down."""
-    from stream_workers import batch
+    from stream_workers.store import batch
 
     original = batch._coverage
     batch._coverage = lambda received: [one for one in original(received) if one.partition != 0]
@@ -204,11 +208,10 @@ def ledger_hole() -> None:
 @bug
 def dead_letter_dropped() -> None:
     """A record that cannot be read is passed over in silence."""
-    from stream_workers.statements import QUERIES
+    from stream_workers.store.statements import QUERIES
 
-    before = "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now())"
-    columns = "$1::uuid, $2::integer, $3::bigint, $4::text, $5::text, $6::text, $7::integer, $8::bytea, now()"
-    change(QUERIES, "bury", before, f"SELECT {columns} WHERE false")
+    before = "ORDER BY partition, record_offset"
+    change(QUERIES, "dead_letter", before, f"WHERE false {before}")
 
 
 @bug
@@ -228,15 +231,49 @@ def failure_repeated() -> None:
 @bug
 def rollup_keeps_the_old_row() -> None:
     """A run that changes is added to where it counts now and stays where it counted before."""
-    from stream_workers.statements import QUERIES
+    from stream_workers.store.statements import QUERIES
 
     change(QUERIES, "write_runs", "FROM upserted WHERE existed", "FROM upserted WHERE existed AND false")
 
 
 @bug
+def tokens_not_taken_back() -> None:
+    """Of a step that lost against another one, the tokens stay counted."""
+    from stream_workers.store.statements import QUERIES
+
+    change(QUERIES, "remove_step", "-input_tokens, -output_tokens, -cost", "0, 0, -cost")
+
+
+@bug
+def delta_counted_twice() -> None:
+    """A compaction adds deltas to totals and leaves them where they were."""
+    from stream_workers.rollups import compaction
+
+    change(compaction.QUERIES, "take_step_deltas", "DELETE FROM step_rollup_deltas", "SELECT * FROM step_rollup_deltas")
+    text = compaction.QUERIES["take_step_deltas"].text
+    change(compaction.QUERIES, "take_step_deltas", text[text.index("RETURNING") : text.index(")\nSELECT minute")], "")
+    original, calls = compaction._compact_some, itertools.count()
+
+    async def compact_once(*arguments: Any, **options: Any) -> int:
+        found = await original(*arguments, **options)
+        return found if next(calls) % 2 == 0 else 0  # or it would go on with the same deltas for ever
+
+    compaction._compact_some = compact_once
+
+
+@bug
+def delta_lost() -> None:
+    """A compaction removes a delta that it adds to no total."""
+    from stream_workers.rollups import compaction
+
+    original = compaction._by_period
+    compaction._by_period = lambda kind, deltas, now: original(kind, deltas[1:] or deltas, now)
+
+
+@bug
 def zombies_not_refused() -> None:
     """The ledger's epoch is not held against the writer's."""
-    from stream_workers import postgres
+    from stream_workers.store import postgres
 
     assert callable(postgres.refuse_zombie)
     postgres.refuse_zombie = lambda held, found: None
@@ -245,7 +282,7 @@ def zombies_not_refused() -> None:
 @bug
 def writer_hangs() -> None:
     """A transaction is waited for that nobody began, while everything else goes on."""
-    from stream_workers.write import Writer
+    from stream_workers.pipeline.writer import Writer
 
     async def write(self: Any, received: Any, *, batch: Any = None) -> None:
         await asyncio.Event().wait()
@@ -260,25 +297,27 @@ def writer_hangs() -> None:
 @bug
 def tenant_filter_removed() -> None:
     """The list of runs does not ask whose they are. Its test also lifts row level security, which would save it."""
-    from query_service.postgres import STATEMENTS
+    from query_service.store.pool import STATEMENTS
 
     change(STATEMENTS, "list_runs", "WHERE project = $1\n", "WHERE $1::text IS NOT NULL\n")
+    change(STATEMENTS, "runs", "WHERE project = $1 AND run_id", "WHERE $1::text IS NOT NULL AND run_id")
 
 
 @bug
 def undeclared_loss_is_complete() -> None:
     """Lost is what a producer declared, and what its end counted and nobody has seen is not missed."""
     from query_service import completeness
-    from query_service.completeness import Completeness, Verdict
+    from query_service.completeness import Completeness, CompletenessState
 
-    original = completeness._account
+    original = completeness._of_producer
 
-    def account(producer: Any) -> Any:
-        told = original(producer)
-        if not told.unexplained:
-            return told
-        declared = sum(told.declared.values())
-        state = Completeness.LOST if declared else Completeness.COMPLETE
-        return replace(told, verdict=Verdict(state, declared, told.verdict.stored_events), unexplained=0)
+    def of_producer(producer: Any) -> Any:
+        found = original(producer)
+        if not found.unexplained:
+            return found
+        declared = sum(found.declared.values())
+        state = CompletenessState.LOST if declared else CompletenessState.COMPLETE
+        counted = Completeness(state, declared, found.completeness.stored_events)
+        return replace(found, completeness=counted, unexplained=0)
 
-    completeness._account = account
+    completeness._of_producer = of_producer

@@ -1,26 +1,29 @@
 """Who is at work in a soak: gateways, workers and a query service that should be running, kept running, counted and rewound."""
 
 import signal
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
 import asyncpg
 from aiokafka.errors import KafkaError
 
-from deploy.local_stack.owned_process import send_signal
-from deploy.local_stack.ports import is_free
-from deploy.local_stack.process_table import ProcessId
-from deploy.services import Service
+from agenttracer_cli.local.services import Service
+from agenttracer_cli.local_stack.owned_process import send_signal
+from agenttracer_cli.local_stack.ports import is_free
+from agenttracer_cli.local_stack.process_table import ProcessId
 from tests.chaos import fleet
 from tests.chaos.evidence import ends, rewind_group
 from tests.support.pipeline import Pipeline
 from tests.support.stacks import until
 
 WORKERS_MAX = 4
+REWIND_MAX_S = 60.0
 _METRICS = ("records_total", "rows_repeated_total", "zombie_writes_total")
 _FRONTIERS = "SELECT partition, (SELECT max(upper(part)) FROM unnest(covered) AS part) AS upto FROM ingest_ledger"
 _CUT = """
-SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) AS n FROM pg_stat_activity WHERE application_name = 'agenttracer-worker'
+SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) AS n FROM pg_stat_activity
+WHERE application_name IN ('agenttracer-worker', 'agenttracer-compaction')
 """
 _T = TypeVar("_T")
 
@@ -120,14 +123,23 @@ class Crew:
         self.note_metrics()
         for service in self.workers:
             service.terminate(grace_s=15)
-        try:
-            offsets = {number: max(1, int(end * share)) for number, end in ends(self._pipeline).items()}
-            rewind_group(self._pipeline, self.group, offsets)
-        except (OSError, KafkaError):
-            offsets = {}  # a member that was killed is still expected back, or Kafka is away
+        rewound = self._rewound(share)
         for service in self.workers:
             service.start()
-        return f"{share:.0%}" if offsets else None
+        return f"{share:.0%}" if rewound else None
+
+    def _rewound(self, share: float) -> bool:
+        """Tried until Kafka is back and expects no member that was killed, which takes as long as a session."""
+        deadline = time.monotonic() + REWIND_MAX_S
+        while time.monotonic() < deadline:
+            try:
+                offsets = {number: max(1, int(end * share)) for number, end in ends(self._pipeline).items()}
+                rewind_group(self._pipeline, self.group, offsets)
+            except (OSError, KafkaError):
+                time.sleep(1)
+            else:
+                return True
+        return False
 
     def _while_up(self, ask: Callable[[], _T]) -> _T | None:
         try:

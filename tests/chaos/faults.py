@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from deploy.services import Service
+from agenttracer_cli.local.services import Service
 from tests.chaos.crew import Crew
 from tests.chaos.fleet import SESSION_S, owned_partitions
 
@@ -200,6 +200,9 @@ class Injector(threading.Thread):
         return self._crew.cut_connections()
 
     def _rewind_group(self) -> str | None:
+        """Once whoever is paused has woken: a group with members cannot be rewound."""
+        while self._crew.paused and self._due and not self.abandon.is_set():
+            self._wait_until(min(due.at for due in self._due))
         return self._crew.rewind(self._random.random())
 
     def _pick(self, services: Sequence[Service], *, spare: int = 0) -> Service | None:

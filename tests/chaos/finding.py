@@ -13,7 +13,7 @@ INVARIANTS = (
     "completeness",  # what the query API says of a run's losses is not what its producers went through
     "duplicate",  # counted more or less often than it is stored
     "fold",  # the store is not what the topic amounts to
-    "rollups",  # do not add up to their detail
+    "rollups",  # totals and deltas do not add up to their detail
     "ledger",  # does not cover each offset of the topic, or names losses
     "dead_letters",  # are not exactly the records that cannot be read
     "commits",  # the group has committed what the store did not have

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import httpx
 
-from deploy import services
-from deploy.api_keys import ApiKeys, Purpose
-from deploy.local_key import pepper_text
-from servicekit.keys import Scope
+from agenttracer_cli.admin.api_keys import ApiKeys, Purpose
+from agenttracer_cli.local import services
+from agenttracer_cli.local.local_key import name_key_text, pepper_text
+from servicekit.auth.keys import Scope
 from tests.chaos.load import PROJECTS
 from tests.support.pipeline import Pipeline
 
@@ -18,6 +18,7 @@ _WORKER = {
     "AGENTTRACER_WORKER_SESSION_TIMEOUT_S": str(SESSION_S),
     "AGENTTRACER_WORKER_RETRY_MAX_S": "1",
     "AGENTTRACER_WORKER_TRANSACTION_TIMEOUT_S": "10",
+    "AGENTTRACER_WORKER_COMPACT_EVERY_S": "0.2",  # beside everything that happens
     "AGENTTRACER_WORKER_DEAD_LETTER_MAX_SHARE": "0.2",  # poison comes in bursts here
 }
 
@@ -48,6 +49,7 @@ def gateway(pipeline: Pipeline, number: int, **extra: str) -> services.Service:
         "topic": pipeline.topic,
         "postgres_dsn": pipeline.stack.dsn(database=pipeline.database, role="agenttracer_gateway"),
         "key_pepper": pepper_text(pipeline.state_dir),
+        "name_key": name_key_text(pipeline.state_dir),
     }
     return _owned(pipeline, services.gateway(state_dir=_folder(pipeline, f"gateway-{number}"), extra=extra, **settings))
 
@@ -65,13 +67,11 @@ def worker(pipeline: Pipeline, number: int, *, database: str, group: str, **extr
     return _owned(pipeline, service)
 
 
-def query(pipeline: Pipeline, *, database: str, role: str = "query") -> services.Service:
-    """A query service, not started."""
+def query(pipeline: Pipeline, *, database: str, role: str = "query", number: int = 1) -> services.Service:
+    """One of several query services, not started."""
     dsn = pipeline.stack.dsn(database=database, role=f"agenttracer_{role}")
-    return _owned(
-        pipeline,
-        services.query(state_dir=_folder(pipeline, "query"), postgres_dsn=dsn, key_pepper=pepper_text(pipeline.state_dir)),
-    )
+    folder = _folder(pipeline, f"query-{number}")
+    return _owned(pipeline, services.query(state_dir=folder, postgres_dsn=dsn, key_pepper=pepper_text(pipeline.state_dir)))
 
 
 def planted(service: services.Service, bug: str) -> services.Service:

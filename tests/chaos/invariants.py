@@ -11,8 +11,8 @@ from pathlib import Path
 
 from servicekit import codec, sql
 from stream_workers.core.fold import fold
-from stream_workers.decode import canonical_json
-from stream_workers.stored import differences, stored_tables
+from stream_workers.pipeline.decode import canonical_json
+from stream_workers.store.read_tables import differences, read_tables
 from tests.chaos.balance import Places
 from tests.chaos.evidence import Logged, ends
 from tests.chaos.finding import Finding
@@ -56,17 +56,17 @@ def check_topic(history: History, places: Places) -> Iterator[Finding]:
 
 def check_store(pipeline: Pipeline, topic: Sequence[Logged], *, database: str) -> Iterator[Finding]:
     """The store is what the topic amounts to, and agrees with itself."""
-    found = pipeline.with_store(stored_tables, database=database)
+    found = pipeline.with_store(read_tables, database=database)
     wanted = fold(readable(logged.value for logged in topic), canonical_json)
     yield from (Finding("fold", line) for line in differences(wanted, found))
     for name, invariant in (("run_counters", "duplicate"), ("step_rollups", "rollups"), ("run_rollups", "rollups")):
-        for row in pipeline.sql(_RECOUNT[name], database=database):
+        for row in pipeline.sql(*_RECOUNT[name].bind(), database=database):
             yield Finding(invariant, f"{name}: {' '.join(map(str, row))}")
 
 
 def check_ledger(pipeline: Pipeline, topic: Sequence[Logged], *, database: str) -> Iterator[Finding]:
     """Every offset is covered, by one range from 0 to the end, and none is lost; unreadable records are dead letters."""
-    covered = {row["partition"]: row for row in pipeline.sql(_RECOUNT["ledger"], pipeline.topic, database=database)}
+    covered = {row["partition"]: row for row in pipeline.sql(*_RECOUNT["ledger"].bind(topic=pipeline.topic), database=database)}
     for number, end in ends(pipeline).items():
         row = covered.get(number)
         said = row["covered"] if row else "{}"
@@ -74,8 +74,8 @@ def check_ledger(pipeline: Pipeline, topic: Sequence[Logged], *, database: str) 
             yield Finding("ledger", f"partition {number}: {said} of {end}, lost {row['lost'] if row else '{}'}")
     if set(covered) - set(range(PARTITIONS)):
         yield Finding("ledger", "a partition that the topic does not have")
-    letters = pipeline.sql(_RECOUNT["dead_letters"], pipeline.topic, database=database)
-    buried = {(row["partition"], row["record_offset"]) for row in letters if row["reason"]}
+    letters = pipeline.sql(*_RECOUNT["dead_letters"].bind(topic=pipeline.topic), database=database)
+    dead_letters = {(row["partition"], row["record_offset"]) for row in letters if row["reason"]}
     unreadable = {(one.partition, one.offset) for one in topic if not readable([one.value])}
-    for partition, offset in buried ^ unreadable:
+    for partition, offset in dead_letters ^ unreadable:
         yield Finding("dead_letters", f"partition {partition} offset {offset}")

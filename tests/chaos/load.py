@@ -1,4 +1,4 @@
-"""The clients: seeded lots of events, sent through the gateway as the SDK sends (its transport, its table of verdicts).
+"""The clients: seeded lots of events, sent through the gateway as the SDK sends (its transport, its table of response actions).
 
 Runs of some ten steps with failures, duplicates, contradictions and shuffles across requests, of two projects that have run ids
 in common; every member of the contract is said by some of them. An outcome that stays unknown is sent again with the same ids, or
@@ -13,9 +13,9 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from agenttracer import _verdict
-from agenttracer._transport import Answer, Transport
-from agenttracer._verdict import Action, Verdict
+from agenttracer._export import response_action
+from agenttracer._export.response_action import Action, ResponseAction
+from agenttracer._export.transport import GatewayResponse, Transport
 from agenttracer.wire.envelope import VERSION, Record
 from agenttracer.wire.events import Event, EventsDropped, Evidence, FailureRecorded, RunFinished, RunStarted, StepFinished
 from agenttracer.wire.vocabulary import DropReason, RunEnd, StepStatus
@@ -28,13 +28,15 @@ _WINDOW_RECORDS = 150
 _BLOCK_RUNS = 60
 _GIVE_UP = 0.05
 _PAUSE_MAX_S = 1.5
+_BEGAN_US = time.time_ns() // 1_000 - 3_600_000_000
+"""An hour ago: such times are believed, and their minutes are over, so that they are compacted."""
 
 
 def lots(seed: int, *, events: int) -> Iterator[Lot]:
-    """Requests that hold so many events at least, repeated ones included. Equal seeds make equal requests."""
+    """Requests that hold so many events at least, repeated ones included. Equal seeds make equal requests in a process."""
     block = sent = 0
     while sent < events:
-        traffic = Traffic(seed * 100_003 + block)
+        traffic = Traffic(seed * 100_003 + block, base_us=_BEGAN_US)
         runs = [list(_saying_more(run, traffic.random)) for run in traffic.runs(_BLOCK_RUNS)]
         records = [one for record in traffic.records(runs) for one in _of_projects(record, traffic)]
         shuffled = traffic.mischief(records)
@@ -61,6 +63,8 @@ def _saying_more(run: Sequence[Event], rng: random.Random) -> Iterator[Event]:
                 evidence = Evidence(error_class="KeyError", error_code="E42", http_status=409, errno=2, retry_after_s=1)
                 fingerprint = f"{rng.getrandbits(128):032x}"
                 yield replace(event, attempt=rng.randint(1, 3), message_fingerprint=fingerprint, evidence=evidence)
+            case RunFinished() if rng.random() < 0.05:  # of a part of the run in another process
+                yield replace(event, parent_step_id=f"{rng.getrandbits(64) | 1:016x}")
             case RunFinished(status=RunEnd.FAILURE) if rng.random() < 0.2 and ids:
                 yield replace(event, cause_step_id=ids[-1])
             case _:
@@ -155,19 +159,19 @@ class Client(threading.Thread):
         tries = 0
         while not self.stop.is_set():
             answer = self._post(lot)
-            verdict = _verdict.judge(answer)
+            outcome = response_action.classify_response(answer)
             self._history.answered(answer.status if answer else 0)
-            if verdict.action is not Action.RETRY:
-                self._settle(lot, keys, verdict, answer)
+            if outcome.action is not Action.RETRY:
+                self._settle(lot, keys, outcome, answer)
                 return
             tries += 1
             if self._random.random() < _GIVE_UP and lot.numbered() and not lot.unfit:
                 self._give_up(lot, keys)
                 return
             self._history.resent += 1
-            self.stop.wait(min(verdict.wait_s or 0.1 * 2**tries, _PAUSE_MAX_S))
+            self.stop.wait(min(outcome.wait_s or 0.1 * 2**tries, _PAUSE_MAX_S))
 
-    def _post(self, lot: Lot) -> Answer | None:
+    def _post(self, lot: Lot) -> GatewayResponse | None:
         url = self._random.choice(self._urls())
         place = (url, lot.project)
         if place not in self._transports:
@@ -176,12 +180,12 @@ class Client(threading.Thread):
         body = {"v": VERSION, "producer": lot.producer, "events": lot.events}
         return self._transports[place].post(json.dumps(body).encode())
 
-    def _settle(self, lot: Lot, keys: Sequence[bytes], verdict: Verdict, answer: Answer | None) -> None:
-        if verdict.action is not Action.DONE or answer is None:
+    def _settle(self, lot: Lot, keys: Sequence[bytes], outcome: ResponseAction, answer: GatewayResponse | None) -> None:
+        if outcome.action is not Action.DONE or answer is None:
             self._history.complain(f"a well-formed request was refused with status {answer.status if answer else 0}")
             self._history.settle(keys, Fate.REFUSED)
             return
-        refused = frozenset(verdict.refused)
+        refused = frozenset(outcome.refused)
         self._history.settle((key for at, key in enumerate(keys) if at in refused), Fate.REFUSED)
         self._history.settle((key for at, key in enumerate(keys) if at not in refused), Fate.ACCEPTED)
         if refused != lot.unfit:

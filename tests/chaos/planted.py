@@ -11,11 +11,11 @@ from servicekit import sql
 _load = sql.load
 sql.load = lambda path: dict(_load(path))  # bugs change statements, which are read-only; before anybody loads any
 
-from stream_workers import delivery  # noqa: E402 - as above
+from stream_workers.kafka import chunks  # noqa: E402 - as above
 from tests.chaos.bugs import BUGS  # noqa: E402 - as above
 
 if __name__ == "__main__":
-    delivery.CHUNK_RECORDS = 20  # type: ignore[misc]
+    chunks.CHUNK_RECORDS = 20  # type: ignore[misc]
     name = os.environ["PLANTED_BUG"]
     if name != "none":
         BUGS[name]()

@@ -29,13 +29,68 @@ def said(offer: Offer) -> Members:
     """Every member of an event: absent ones as the contract's default, those of its evidence among them, and who said it."""
     event = offer.event
     members = {**_DEFAULTS[event["type"]], **event, **_NO_EVIDENCE, **(event.get("evidence") or {})}
+    members |= _SINCE_1_1.get(event["type"], dict)(members)
     if "metadata" in members:
         members["metadata"] = as_text(members["metadata"])
     who = {"agent": offer.producer["agent"], "agent_version": offer.producer["agent_version"]}
-    return {name: value for name, value in members.items() if name not in {"type", "evidence"}} | {
+    return {name: value for name, value in members.items() if name not in _NESTED} | {
         "project": offer.project,
         **who,
     }
+
+
+def _of_step(step: Members) -> Members:
+    """What contract 1.1 nests in a step, and what a row repeats of its metadata."""
+    error, agent, cost, metadata = (step[name] or {} for name in ("returned_error", "agent", "cost", "metadata"))
+    tokens = {name: metadata.get(name) for name in ("input_tokens", "output_tokens", "cache_read_tokens", "reasoning_tokens")}
+    return {
+        "returned_code": None if step["returned_error"] is None else error.get("code", "error"),
+        **{f"returned_{name}": error.get(name) for name in ("http_status", "exit_status", "error_class")},
+        "own_agent": agent.get("name"),
+        "own_agent_version": agent.get("version"),
+        "own_end_reason": agent.get("end_reason"),
+        "cost_nano": cost.get("nano"),
+        "cost_currency": cost.get("currency"),
+        "model": metadata["model"] if isinstance(metadata.get("model"), str) else None,
+        **{name: value if type(value) is int and 0 <= value < 2**31 else None for name, value in tokens.items()},
+    }
+
+
+def _of_start(start: Members) -> Members:
+    return {"declared_kind": None if start["kind"] == "agent" else start["kind"]}
+
+
+def _of_end(end: Members) -> Members:
+    """A reason that contradicts the status is not kept."""
+    reason, status = end["end_reason"], end["status"]
+    if reason == "completed":
+        fits = status in {"success", "partial"}
+    elif reason == "error" or str(reason).startswith("limit_"):
+        fits = status == "failure"
+    else:
+        fits = status == "partial"
+    return {"end_reason": reason if fits else None, "end_rank": 0 if end["parent_step_id"] is None else 1}
+
+
+def _end_of_agent(step: Members) -> Members:
+    """The end of a run that a step is which executes an agent."""
+    reason = step["agent"].get("end_reason")
+    status = "failure" if step["status"] == "error" else "success"
+    if str(reason).startswith("limit_") or reason == "error":
+        status = "failure"
+    elif reason not in {None, "completed"}:
+        status = "partial"
+    kept = None if reason == "completed" and status == "failure" else reason
+    ended_at = step["started_at"] + step["duration_us"]
+    return {"ended_at": ended_at, "status": status, "emitted": 0, "end_reason": kept, "end_rank": 2}
+
+
+_SINCE_1_1: Mapping[str, Callable[[Members], Members]] = {
+    "step_finished": _of_step,
+    "run_started": _of_start,
+    "run_finished": _of_end,
+}
+_NESTED = {"type", "evidence", "returned_error", "cost"}
 
 
 def _check_there(offers: list[Offer], stored: Stored) -> Iterator[Finding]:
@@ -71,14 +126,21 @@ def _found_in_step(step: Members) -> Members:
     """What a failure that is found in a step takes over from it."""
     taken = ("project", "run_id", "seq", "step_id", "attempt", "agent", "agent_version", *_NO_EVIDENCE)
     own = {"failure_rank": 1, "failure_id": step["step_id"], "occurred_at": step["started_at"] + step["duration_us"]}
-    return {**{name: step[name] for name in taken}, **_NO_MESSAGE, **own}
+    told: Members = {}
+    if step["status"] == "ok" and step["returned_code"] is not None:  # its own facts stand for those of an exception
+        facts = ("error_class", step["returned_error_class"]), ("error_code", step["returned_code"])
+        told = {**_NO_EVIDENCE, **dict(facts), "http_status": step["returned_http_status"]}
+    return {**{name: step[name] for name in taken}, **_NO_MESSAGE, **own, **told}
 
 
 def _found_in_end(end: Members) -> Members:
     """The same of a run's end, which is in no step."""
     taken = ("project", "run_id", "seq", "agent", "agent_version", *_NO_EVIDENCE)
     own = {"failure_rank": 2, "failure_id": RUN_SCOPE_ID, "occurred_at": end["ended_at"], "step_id": None, "attempt": None}
-    return {**{name: end[name] for name in taken}, **_NO_MESSAGE, **own}
+    limit: Members = {}
+    if str(end["end_reason"]).startswith("limit_"):
+        limit = {**_NO_EVIDENCE, "error_class": end["error_class"], "error_code": end["end_reason"]}
+    return {**{name: end[name] for name in taken}, **_NO_MESSAGE, **own, **limit}
 
 
 def _derived(step: Members) -> Members:
@@ -133,8 +195,8 @@ def differing(wanted: Members, row: Row) -> list[str]:
 # -- runs: the winning start, the winning end, who it was -----------------------------------------------------------------
 
 _RUN_PARTS = {
-    "run_started": ("started_at", "parent_run_id", "parent_step_id", "metadata"),
-    "run_finished": ("ended_at", "status", "emitted"),
+    "run_started": ("started_at", "parent_run_id", "parent_step_id", "metadata", "declared_kind"),
+    "run_finished": ("ended_at", "status", "emitted", "end_reason", "end_rank"),
 }
 
 
@@ -147,6 +209,8 @@ def _check_runs(offers: list[Offer], stored: Stored) -> Iterator[Finding]:
         who[offer.run].add((members["agent"], members["agent_version"]))
         if names := _RUN_PARTS.get(offer.event["type"]):
             parts[(*offer.run, offer.event["type"])].append({name: members[name] for name in names})
+        if offer.event.get("agent"):
+            parts[(*offer.run, "run_finished")].append(_end_of_agent(offer.event))
     for key, row in stored.runs.items():
         if key not in who:
             yield Finding("spurious", f"run {key}")
@@ -181,14 +245,16 @@ def _check_numbers(offers: list[Offer], stored: Stored) -> Iterator[Finding]:
             yield Finding("spurious", f"numbers {sorted(more)} of {key}")
 
 
-_Claim = tuple[str, Key, str, int]
+_Claim = tuple[str, Key, str, Any]
 """Table, key, column, value: what an event says of a column that keeps the least or the greatest of all that is said."""
-_LEAST = {"started_at", "first_ended_at", "first_event_at"}
+_LEAST = {"started_at", "session_digest", "first_ended_at", "first_event_at"}
 _DATING = {"first_event_at", "last_event_at"}
 
 
 def _claims(offer: Offer) -> Iterator[_Claim]:
     event, run, producer = offer.event, offer.run, offer.producer["id"]
+    if event.get("session_digest"):
+        yield "runs", run, "session_digest", event["session_digest"]
     match event["type"]:
         case "run_started":
             began = ended = event["started_at"]
@@ -197,11 +263,13 @@ def _claims(offer: Offer) -> Iterator[_Claim]:
                 yield "runs", run, "abandon_after_s", event["abandon_after_s"]
         case "step_finished":
             began, ended = event["started_at"], event["started_at"] + event["duration_us"]
+            if event.get("agent"):
+                yield "runs", run, "end", (-2, ended)
         case "failure_recorded":
             began = ended = event["occurred_at"]
         case "run_finished":
             began = ended = event["ended_at"]
-            yield "runs", run, "ended_at", ended
+            yield "runs", run, "end", (-1 if event.get("parent_step_id") else 0, ended)
             yield "runs", run, "first_ended_at", ended
             yield "producers", (*run, producer), "emitted", event["emitted"]
         case "run_heartbeat":
@@ -215,8 +283,8 @@ def _claims(offer: Offer) -> Iterator[_Claim]:
 
 def _check_extremes(offers: list[Offer], stored: Stored) -> Iterator[Finding]:
     """Such a column holds a value that was offered, and none that was accepted goes beyond it."""
-    offered: dict[Key, set[int]] = defaultdict(set)
-    accepted: dict[Key, set[int]] = defaultdict(set)
+    offered: dict[Key, set[Any]] = defaultdict(set)
+    accepted: dict[Key, set[Any]] = defaultdict(set)
     for offer in offers:
         for *place, value in _claims(offer):
             offered[tuple(place)].add(value)

@@ -27,7 +27,7 @@ class Stored:
     producers: Mapping[Key, Row]
     losses: Mapping[Key, Row]
     covered: Mapping[int, list[asyncpg.Range]]
-    buried: frozenset[tuple[int, int]]
+    dead_letters: frozenset[tuple[int, int]]
 
     def holds(self, offer: Offer) -> bool:
         """Whether there is a row that this event would have made."""
@@ -55,19 +55,19 @@ def read_stored(pipeline: Pipeline, *, database: str) -> Stored:
     """All of it, when nobody writes any more."""
 
     def by(name: str, *key: str, change: Callable[[Members], Members] = dict) -> dict[Key, Row]:
-        found = pipeline.sql(_ROWS[name], database=database)
+        found = pipeline.sql(*_ROWS[name].bind(), database=database)
         return {tuple(row[part] for part in ("project", "run_id", *key)): change(row) for row in found}
 
-    covered = pipeline.sql(_ROWS["covered"], pipeline.topic, database=database)
-    letters = pipeline.sql(_ROWS["dead_letters"], pipeline.topic, database=database)
+    covered = pipeline.sql(*_ROWS["covered"].bind(topic=pipeline.topic), database=database)
+    letters = pipeline.sql(*_ROWS["dead_letters"].bind(topic=pipeline.topic), database=database)
     return Stored(
         steps=by("steps", "step_id", "started_at", change=_with_metadata),
         failures=by("failures", "failure_id"),
-        runs=by("runs", change=_with_metadata),
+        runs=by("runs", change=_with_end),
         producers=by("producers", "producer", change=_with_numbers),
         losses=by("losses", "producer", "reason"),
         covered={row["partition"]: row["covered"] for row in covered},
-        buried=frozenset((row["partition"], row["record_offset"]) for row in letters),
+        dead_letters=frozenset((row["partition"], row["record_offset"]) for row in letters),
     )
 
 
@@ -78,6 +78,11 @@ def as_text(metadata: Members) -> str:
 
 def _with_metadata(row: Members) -> Members:
     return {**row, "metadata": as_text(json.loads(row["metadata"] or "{}"))}
+
+
+def _with_end(row: Members) -> Members:
+    """With what decides which end it is, the greatest."""
+    return {**_with_metadata(row), "end": None if row["ended_at"] is None else (-row["end_rank"], row["ended_at"])}
 
 
 def _with_numbers(row: Members) -> Members:

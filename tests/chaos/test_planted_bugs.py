@@ -7,10 +7,10 @@ from typing import NamedTuple
 import httpx
 import pytest
 
-from agenttracer import _verdict
-from agenttracer._transport import Answer
-from agenttracer._verdict import Action, Verdict
-from deploy.services import Service
+from agenttracer._export import response_action
+from agenttracer._export.response_action import Action, ResponseAction
+from agenttracer._export.transport import GatewayResponse
+from agenttracer_cli.local.services import Service
 from stream_workers.core import assemble
 from tests.chaos import fleet, invariants
 from tests.chaos.balance import Places, accounts, check_balance, whereabouts
@@ -145,6 +145,16 @@ def undisturbed(one: Trial) -> None:
     one.worker.start()
 
 
+def compacted(one: Trial) -> None:
+    """Statistics are compacted while the rest of the topic is still read."""
+    one.worker.start()
+
+    def some() -> bool:
+        return fleet.metrics(one.worker, ["deltas_compacted_total"]).get("deltas_compacted_total", 0) > 0
+
+    until(some, timeout_s=60, what="statistics are compacted", every_s=0.2)
+
+
 @pytest.mark.parametrize(
     ("bug", "provoke", "expected"),
     [
@@ -152,11 +162,14 @@ def undisturbed(one: Trial) -> None:
         ("commit_before_insert", killed_in_transaction, {"lost", "unexplained", "fold"}),
         ("swallowed_database_error", cancelled_in_transaction, {"lost", "unexplained", "fold"}),
         ("counted_on_redelivery", undisturbed, {"duplicate", "fold"}),
-        ("first_end_wins", undisturbed, {"lost", "fold"}),
+        ("first_end_wins", undisturbed, {"lost", "corrupt", "fold"}),
         ("ledger_hole", undisturbed, {"ledger", "commits"}),
         ("dead_letter_dropped", undisturbed, {"dead_letters"}),
         ("failure_repeated", undisturbed, {"spurious", "lost", "fold"}),
         ("rollup_keeps_the_old_row", undisturbed, {"rollups", "fold"}),
+        ("tokens_not_taken_back", undisturbed, {"rollups", "fold"}),
+        ("delta_counted_twice", compacted, {"rollups", "fold"}),
+        ("delta_lost", compacted, {"rollups", "fold"}),
     ],
 )
 def test_the_checker_finds_a_bug_of_the_worker(
@@ -287,13 +300,13 @@ def test_the_checker_finds_nothing_in_a_healthy_gateway(pipeline: Pipeline) -> N
 
 
 def test_the_checker_finds_a_client_that_takes_503_for_yes(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The SDK's verdict on 503 is planted as acceptance; a gateway without Kafka answers so."""
-    judge = _verdict.judge
+    """The SDK's action for 503 is planted as acceptance; a gateway without Kafka answers so."""
+    classify = response_action.classify_response
 
-    def trusting(answer: Answer | None) -> Verdict:
-        return Verdict(Action.DONE) if answer is not None and answer.status == 503 else judge(answer)
+    def trusting(answer: GatewayResponse | None) -> ResponseAction:
+        return ResponseAction(Action.DONE) if answer is not None and answer.status == 503 else classify(answer)
 
-    monkeypatch.setattr(_verdict, "judge", trusting)
+    monkeypatch.setattr(response_action, "classify_response", trusting)
     history = History()
     one = fleet.gateway(pipeline, 1, AGENTTRACER_GATEWAY_KAFKA_BOOTSTRAP=f"127.0.0.1:{free_port()}")
     sender = client(pipeline, history, [one], events=200)

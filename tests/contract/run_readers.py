@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from uuid import UUID
 
-from query_service.reader import RunFilter, StoreReader
+from query_service.store.store import RunFilter, StoreReader
 from query_service.testing_rows import (
     DEFAULT_RUN,
     NOON,

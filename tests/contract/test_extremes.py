@@ -1,4 +1,4 @@
-"""What the contract lets through the store takes, to the last value of every field; what it cannot take is buried alone."""
+"""The store takes all that the contract lets through, to the last value of every field; anything else becomes a dead letter."""
 
 import asyncio
 import dataclasses
@@ -10,21 +10,23 @@ import asyncpg
 import pytest
 
 from agenttracer.wire import events as wire
-from agenttracer.wire.envelope import Record
+from agenttracer.wire.envelope import VERSION, Producer, Record
 from agenttracer.wire.reader import Notes
-from agenttracer.wire.vocabulary import DropReason
+from agenttracer.wire.vocabulary import DropReason, RunEnd
 from ddl.migrate import SCHEMA
 from servicekit import codec
-from stream_workers.batch import Received, Topic, make_batch
-from stream_workers.brake import PoisonBrake
 from stream_workers.core.fold import Tables, fold
-from stream_workers.decode import canonical_json
-from stream_workers.metrics import Metrics
-from stream_workers.postgres import PostgresStore
-from stream_workers.rebuild.bulk import BulkStore
-from stream_workers.stored import differences, stored_tables
-from stream_workers.write import Writer
+from stream_workers.metrics import WorkerMetrics
+from stream_workers.operations.deletion import remove_project, remove_run
+from stream_workers.operations.rebuild.bulk import BulkStore
+from stream_workers.pipeline.dead_letter_limit import DeadLetterLimit
+from stream_workers.pipeline.decode import canonical_json
+from stream_workers.pipeline.writer import Writer
+from stream_workers.store.batch import Received, Topic, make_batch
+from stream_workers.store.postgres import PostgresStore
+from stream_workers.store.read_tables import differences, read_tables
 from tests.support import extremes
+from tests.support.statistics import Store
 from tests.support.traffic import Traffic
 
 TOPIC = Topic("t", uuid.UUID(int=9))
@@ -52,7 +54,7 @@ def _as_sent(record: Record) -> Record:
 async def _tables(dsn: str, kind: type[PostgresStore]) -> Tables:
     connection = await asyncpg.connect(dsn, server_settings={"search_path": SCHEMA, "timezone": "UTC"})
     try:
-        return _comparable(await stored_tables(connection), kind)
+        return _comparable(await read_tables(connection), kind)
     finally:
         await connection.close()
 
@@ -77,6 +79,81 @@ def test_every_field_may_be_at_its_ends(migrated_dsn: dict[str, str], kind: type
         assert max(end for row in wanted.producers.values() for _, end in row.seen) == wire.COUNT_MAX
 
     asyncio.run(work())
+
+
+def test_sums_of_extremes_do_not_overflow(migrated_dsn: dict[str, str]) -> None:
+    """Three thousand runs of a hundred years last longer than 64 bits hold: they are stored, compacted, verified and deleted."""
+    producer = Producer(id="p", agent="a", agent_version="1")
+    runs = [str(uuid.UUID(int=number)) for number in range(1, 3_001)]
+    records = [
+        Record(v=VERSION, project="shop", producer=producer, received_at=wire.TIME_MAX_US, events=_century(run_id))
+        for run_id in runs
+    ]
+
+    async def work() -> None:
+        store = await Store.open(migrated_dsn)
+        await store.save(records)
+        for _ in range(2):
+            found = await read_tables(store.connection)
+            assert differences(fold(records, canonical_json), found) == []
+            assert max(rollup.latency_us for rollup in found.run_rollups.values()) > 2**63
+            assert await store.wrong() == []
+            await store.compact()
+        await remove_run(store.dsn, "shop", runs[0])
+        assert await store.wrong() == []
+        await remove_project(store.dsn, "shop")
+        assert await store.sums() == {}
+        await store.close()
+
+    asyncio.run(work())
+
+
+def test_the_worst_values_are_compacted_verified_and_deleted(migrated_dsn: dict[str, str]) -> None:
+    """What `hostile` sends is stored as the fold has it, through compaction, the deletion of a run, and that of a project."""
+    records = [_as_sent(record) for record in extremes.hostile(1, count=400)]
+
+    async def work() -> None:
+        store = await Store.open(migrated_dsn)
+        await store.save(records)
+        await store.compact()
+        assert differences(fold(records, canonical_json), await read_tables(store.connection)) == []
+        assert await store.wrong() == []
+        first = records[0]
+        await remove_run(store.dsn, first.project, first.events[0].run_id)
+        assert await store.wrong() == []
+        for project in ("shop", "bank"):
+            await remove_project(store.dsn, project)
+        assert await store.sums() == {}
+        await store.close()
+
+    asyncio.run(work())
+
+
+def test_a_count_that_is_full_takes_further_rows(migrated_dsn: dict[str, str]) -> None:
+    """The run with two milliards of steps, which nobody can make in a test, goes on: its count stays where it is."""
+    records = [_as_sent(one) for one in (_one(_step()), _one(_step(step_id="00f067aa0ba902b8", status="error")))]
+
+    async def work() -> None:
+        store = await Store.open(migrated_dsn)
+        await store.save(records[:1])
+        await store.connection.execute("UPDATE runs SET step_count = 2147483647, failure_count = 2147483647")
+        await store.worker.save(TOPIC, make_batch(_received(records[1:]), canonical_json))
+        counts = await store.connection.fetchrow("SELECT step_count, error_step_count, failure_count FROM runs")
+        assert tuple(counts) == (2**31 - 1, 1, 2**31 - 1)
+        await store.close()
+
+    asyncio.run(work())
+
+
+def _one(event: wire.Event) -> Record:
+    return Record(
+        v=VERSION, project="shop", producer=Producer(id="p", agent="a", agent_version="1"), received_at=NOW, events=(event,)
+    )
+
+
+def _century(run_id: str) -> tuple[wire.Event, ...]:
+    began = wire.RunStarted(run_id=run_id, seq=0, started_at=wire.TIME_MIN_US)
+    return began, wire.RunFinished(run_id=run_id, seq=1, ended_at=wire.TIME_MAX_US, status=RunEnd.SUCCESS, emitted=2)
 
 
 def _step(**members: Any) -> wire.Event:
@@ -107,8 +184,8 @@ def test_a_value_that_cannot_be_encoded_is_buried_alone(
 
     async def work() -> None:
         store = _store(kind, migrated_dsn)
-        brake = PoisonBrake(max_share=1, max_in_a_row=10)
-        writer = Writer(store, TOPIC, Metrics(), retry_max_s=1, brake=brake)
+        limit = DeadLetterLimit(max_share=1, max_in_a_row=10)
+        writer = Writer(store, TOPIC, WorkerMetrics(), retry_max_s=1, limit=limit)
         async with asyncio.timeout(60):
             await writer.write(_received([*good[:middle], bad, *good[middle:]]))
         assert await store.frontiers(TOPIC, [0]) == {0: len(good) + 1}
@@ -131,7 +208,7 @@ def test_an_error_of_our_own_is_no_poison(migrated_dsn: dict[str, str], monkeypa
     def broken(*_: object) -> tuple[Any, ...]:
         raise TypeError("ours")
 
-    monkeypatch.setattr("stream_workers.postgres.run_values", broken)
+    monkeypatch.setattr("stream_workers.store.write_rows.run_values", broken)
 
     async def work() -> None:
         store = PostgresStore(migrated_dsn["worker"], transaction_timeout_s=60)

@@ -1,4 +1,4 @@
-"""What stream_workers/delivery.py relies on inside faust-streaming 0.15.3. When one of these fails, read that module again."""
+"""What stream_workers/kafka/faust_consumer.py relies on inside faust-streaming 0.15.3. When one fails, read that module again."""
 
 import inspect
 
@@ -7,7 +7,7 @@ from faust.tables.recovery import Recovery
 from faust.transport.consumer import Consumer, ThreadDelegateConsumer
 from faust.transport.drivers import aiokafka as driver
 
-from stream_workers.delivery import ChunkConsumer, PatientConsumerThread
+from stream_workers.kafka.faust_consumer import ChunkConsumer, PatientConsumerThread
 
 _OVERRIDDEN = (
     "ack",
@@ -35,6 +35,13 @@ def test_the_thread_commits_through_the_method_that_we_override() -> None:
     """A failed commit must not crash the consumer."""
     assert list(inspect.signature(PatientConsumerThread._commit).parameters) == ["self", "offsets"]
     assert "self._commit" in inspect.getsource(driver.AIOKafkaConsumerThread.commit)
+
+
+def test_the_thread_fetches_through_the_method_that_we_override() -> None:
+    """What is unpacked at once is bounded in bytes."""
+    theirs = inspect.signature(driver.AIOKafkaConsumerThread._fetch_records)
+    assert list(inspect.signature(PatientConsumerThread._fetch_records).parameters) == list(theirs.parameters)
+    assert "self._fetch_records" in inspect.getsource(driver.AIOKafkaConsumerThread.getmany)
 
 
 @pytest.mark.parametrize(

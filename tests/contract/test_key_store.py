@@ -10,12 +10,15 @@ from typing import Protocol
 import asyncpg
 import pytest
 
+from agenttracer_cli.admin.api_keys import ApiKeys, Purpose
+from agenttracer_cli.admin.audit import read_entries
+from ddl.audit import AuditAction
 from ddl.migrate import SCHEMA
-from deploy.api_keys import ApiKeys, Purpose
-from servicekit import key_store
-from servicekit.key_ring import KeyStore
-from servicekit.key_store import STATEMENTS, PostgresKeys
-from servicekit.keys import Caller, Scope, id_of, recognise
+from servicekit import kept_connection
+from servicekit.auth.key_cache import KeyStore
+from servicekit.auth.key_store import STATEMENTS, PostgresKeys
+from servicekit.auth.keys import Caller, Scope, id_of, recognise
+from servicekit.auth.refusals import Refusal, RefusalReason
 from servicekit.testing import PEPPER, MemoryKeys
 
 pytestmark = pytest.mark.anyio
@@ -37,6 +40,8 @@ class Place(Protocol):
 
     async def expire(self, text: str) -> None: ...
 
+    async def refused(self) -> dict[Refusal, int]: ...
+
 
 class InMemory:
     def __init__(self) -> None:
@@ -51,6 +56,9 @@ class InMemory:
     async def expire(self, text: str) -> None:
         key = self.keys.keys[id_of(text) or ""]
         object.__setattr__(key, "expires_at", time.time() - 1)
+
+    async def refused(self) -> dict[Refusal, int]:
+        return dict(self.keys.refused)
 
 
 class OnPostgres:
@@ -68,6 +76,11 @@ class OnPostgres:
 
     async def expire(self, text: str) -> None:
         await self.execute("UPDATE api_keys SET expires_at = now() WHERE key_id = $1", id_of(text))
+
+    async def refused(self) -> dict[Refusal, int]:
+        entries = await read_entries(self._owner, project=None, action=AuditAction.KEY_REFUSED, since=None, limit=100)
+        assert all(entry.role == "agenttracer_gateway" for entry in entries)
+        return {(RefusalReason(entry.reason or ""), entry.key_id): entry.number for entry in entries}
 
     async def execute(self, statement: str, *values: object) -> None:
         connection = await asyncpg.connect(self._owner, server_settings={"search_path": SCHEMA})
@@ -97,8 +110,15 @@ async def test_live_keys_come_whole(place: Place) -> None:
     assert key.caller == Caller(project="shop", key_id=id_of(text) or "", scopes=frozenset({Scope.INGEST, Scope.READ}))
     assert key.pepper_id == PEPPER.id
     assert key.expires_at is not None
-    assert recognise(text, {key.caller.key_id: key}, pepper=PEPPER, now=time.time()) == key.caller
-    assert recognise(text, {key.caller.key_id: key}, pepper=PEPPER, now=key.expires_at) is None
+    assert recognise(text, {key.caller.key_id: key}, peppers=[PEPPER], now=time.time()) == key.caller
+    assert recognise(text, {key.caller.key_id: key}, peppers=[PEPPER], now=key.expires_at) is None
+
+
+async def test_refusals_are_stored_with_their_number(place: Place) -> None:
+    """By reason and key, also of no key."""
+    told: dict[Refusal, int] = {(RefusalReason.WRONG_SCOPE, "abcdefghijkl"): 3, (RefusalReason.UNKNOWN, None): 70_000}
+    await place.store.note_refusals(told)
+    assert await place.refused() == told
 
 
 async def test_dead_keys_do_not_come(place: Place) -> None:
@@ -114,7 +134,7 @@ async def test_every_statement_is_prepared_by_both_roles(migrated_dsn: dict[str,
     """Every name exists, every right is granted."""
     for role in ("gateway", "query"):
         connection = await asyncpg.connect(migrated_dsn[role], server_settings={"search_path": SCHEMA})
-        await connection.prepare(STATEMENTS[name])
+        await connection.prepare(STATEMENTS[name].text)
         await connection.close()
 
 
@@ -147,7 +167,7 @@ async def test_use_is_noted_once_a_minute_by_many(migrated_dsn: dict[str, str]) 
 
 async def test_no_question_lasts_for_ever(migrated_dsn: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A statement that gets no answer is given up at its timeout: on that the time rests in which a revocation takes effect."""
-    monkeypatch.setattr(key_store, "STATEMENT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(kept_connection, "STATEMENT_TIMEOUT_S", 0.2)
     store = PostgresKeys(migrated_dsn["gateway"])
     owner = await asyncpg.connect(migrated_dsn["owner"], server_settings={"search_path": SCHEMA})
     async with owner.transaction():
@@ -166,7 +186,10 @@ async def test_a_lost_connection_is_replaced(migrated_dsn: dict[str, str]) -> No
     place = OnPostgres(migrated_dsn)
     for _ in range(3):
         assert await place.store.live_keys() == []
-        await place.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'agenttracer_keys'")
+        await place.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name = 'agenttracer-keys'"
+        )
         with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
             await place.store.live_keys()
     assert await place.store.live_keys() == []

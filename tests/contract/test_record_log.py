@@ -1,4 +1,4 @@
-"""What every record log promises, on the fake and on real Kafka. See `producer_gateway.record_log.RecordLog`."""
+"""What every record log promises, on the fake and on real Kafka. See `producer_gateway.kafka.record_log.RecordLog`."""
 
 import asyncio
 import uuid
@@ -10,9 +10,9 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from producer_gateway.errors import LogUnavailableError
-from producer_gateway.kafka_log import KafkaLog
-from producer_gateway.metrics import Metrics
-from producer_gateway.record_log import Message, RecordLog
+from producer_gateway.kafka.kafka_record_log import KafkaRecordLog
+from producer_gateway.kafka.record_log import Message, RecordLog
+from producer_gateway.metrics import GatewayMetrics
 from producer_gateway.settings import GatewaySettings
 from producer_gateway.testing import MemoryRecordLog
 
@@ -52,9 +52,9 @@ class KafkaSubject:
         self.topic = f"contract-{uuid.uuid4()}"
         self.log = self._log(bootstrap)
 
-    def _log(self, bootstrap: str) -> KafkaLog:
+    def _log(self, bootstrap: str) -> KafkaRecordLog:
         settings = GatewaySettings(kafka_bootstrap=bootstrap, topic=self.topic, record_max_bytes=MESSAGE_MAX_BYTES)
-        return KafkaLog(settings, Metrics())
+        return KafkaRecordLog(settings, GatewayMetrics())
 
     async def create_topic(self) -> None:
         """Three partitions, so that keys are spread."""

@@ -1,14 +1,16 @@
 """What every store reader promises of what was diagnosed, run on the shipped fake and on real Postgres."""
 
+from typing import Any
+
 import pytest
 
-from query_service.reader import CountFilter, RunFilter
-from query_service.stored import FailureGroup, FirstFailure
+from query_service.store.rows import FailureGroup, RunFailure
+from query_service.store.store import CountFilter, RunFilter
 from query_service.testing_rows import (
     DEFAULT_RUN,
     NOON,
-    FailureRow,
-    RunRow,
+    FailureSeed,
+    RunSeed,
 )
 from tests.contract.run_readers import LONG_AGO, SECOND, Reading, listed, run_id, step_id
 
@@ -18,23 +20,23 @@ pytestmark = pytest.mark.anyio
 async def test_a_derived_failure_stands_for_a_run_without_another(reading: Reading) -> None:
     """A run that only goes in circles is known by that."""
     root = {"root_failure_type": "orchestration", "root_failure_code": "loop_suspected", "root_failure_id": step_id(8)}
-    run = await (await reading(RunRow(**root))).run("default", DEFAULT_RUN)
+    run = await (await reading(RunSeed(**root))).run("default", DEFAULT_RUN)
     assert (
         run.failure
         == run.root_cause
-        == FirstFailure(failure_type="orchestration", failure_code="loop_suspected", failure_id=step_id(8))
+        == RunFailure(failure_type="orchestration", failure_code="loop_suspected", failure_id=step_id(8))
     )
 
 
 async def test_failures_say_what_became_of_them(reading: Reading) -> None:
     """Outcome, cause, fingerprint, and which of them is the run's root cause; of what was not judged nothing."""
     rows = [
-        FailureRow(failure_id=step_id(1), outcome="fatal", fingerprint="0" * 16),
-        FailureRow(failure_id=step_id(2), outcome="recovered", caused_by=step_id(1), fingerprint="1" * 16),
-        FailureRow(failure_id=step_id(3)),
+        FailureSeed(failure_id=step_id(1), outcome="fatal", fingerprint="0" * 16),
+        FailureSeed(failure_id=step_id(2), outcome="recovered", caused_by=step_id(1), fingerprint="1" * 16),
+        FailureSeed(failure_id=step_id(3)),
     ]
     root = {"root_failure_type": "tool", "root_failure_code": "timeout", "root_failure_id": step_id(1)}
-    found = await (await reading(RunRow(**root), *rows)).list_failures("default", DEFAULT_RUN, after=None, limit=9)
+    found = await (await reading(RunSeed(**root), *rows)).list_failures("default", DEFAULT_RUN, after=None, limit=9)
     assert [(one.outcome, one.caused_by, one.fingerprint, one.is_root) for one in found] == [
         ("fatal", None, "0" * 16, True),
         ("recovered", step_id(1), "1" * 16, False),
@@ -50,9 +52,9 @@ async def test_a_run_with_more_than_is_looked_at_is_truncated(
     reading: Reading, *, steps: int, failures: int, derived: int, truncated: bool
 ) -> None:
     """One more step or failure than that, derived ones aside, alone and in a list; what another run derived does not count."""
-    found_over_steps = [FailureRow(failure_id=step_id(number), failure_rank=3) for number in range(derived)]
-    others = [FailureRow(run_id=run_id(1), failure_rank=3)]
-    store = await reading(RunRow(step_count=steps, failure_count=failures), *found_over_steps, *others)
+    found_over_steps = [FailureSeed(failure_id=step_id(number), failure_rank=3) for number in range(derived)]
+    others = [FailureSeed(run_id=run_id(1), failure_rank=3)]
+    store = await reading(RunSeed(step_count=steps, failure_count=failures), *found_over_steps, *others)
     assert (await store.run("default", DEFAULT_RUN)).truncated is truncated
     assert [run.truncated for run in await store.list_runs("default", RunFilter(), after=None, limit=9)] == [truncated]
     if derived:
@@ -63,11 +65,11 @@ async def test_a_run_with_more_than_is_looked_at_is_truncated(
 async def test_runs_by_fingerprint_and_shape(reading: Reading) -> None:
     """Type, code and fingerprint must meet in one failure; a silence has no fingerprint; a shape is the run's."""
     store = await reading(
-        RunRow(run_id=run_id(1), shape="a" * 16),
-        RunRow(run_id=run_id(2), shape="b" * 16, silent_after=LONG_AGO),
-        FailureRow(run_id=run_id(1), fingerprint="0" * 16),
-        FailureRow(run_id=run_id(1), failure_id=step_id(2), failure_code="auth", fingerprint="1" * 16),
-        FailureRow(run_id=run_id(2), fingerprint="0" * 16),
+        RunSeed(run_id=run_id(1), shape="a" * 16),
+        RunSeed(run_id=run_id(2), shape="b" * 16, silent_after=LONG_AGO),
+        FailureSeed(run_id=run_id(1), fingerprint="0" * 16),
+        FailureSeed(run_id=run_id(1), failure_id=step_id(2), failure_code="auth", fingerprint="1" * 16),
+        FailureSeed(run_id=run_id(2), fingerprint="0" * 16),
     )
     assert await listed(store, RunFilter(fingerprint="0" * 16)) == [2, 1]
     assert await listed(store, RunFilter(fingerprint="1" * 16)) == [1]
@@ -80,15 +82,15 @@ async def test_runs_by_fingerprint_and_shape(reading: Reading) -> None:
 async def test_failures_are_grouped(reading: Reading) -> None:
     """By fingerprint and when they occurred, the most frequent first; what was not judged is not counted."""
     rows = [
-        FailureRow(run_id=run_id(1), fingerprint="0" * 16, outcome="recovered", error_class="E"),
-        FailureRow(run_id=run_id(1), failure_id=step_id(2), fingerprint="0" * 16, outcome="fatal", error_class="E"),
-        FailureRow(run_id=run_id(2), fingerprint="0" * 16, outcome="fatal", error_class="E", occurred_at=NOON + SECOND),
-        FailureRow(run_id=run_id(2), failure_id=step_id(3), fingerprint="1" * 16, agent="other-bot"),
-        FailureRow(run_id=run_id(3), failure_id=step_id(4)),
-        FailureRow(run_id=run_id(3), failure_id=step_id(5), fingerprint="0" * 16, occurred_at=NOON + 60 * SECOND),
+        FailureSeed(run_id=run_id(1), fingerprint="0" * 16, outcome="recovered", error_class="E"),
+        FailureSeed(run_id=run_id(1), failure_id=step_id(2), fingerprint="0" * 16, outcome="fatal", error_class="E"),
+        FailureSeed(run_id=run_id(2), fingerprint="0" * 16, outcome="fatal", error_class="E", occurred_at=NOON + SECOND),
+        FailureSeed(run_id=run_id(2), failure_id=step_id(3), fingerprint="1" * 16, agent="other-bot"),
+        FailureSeed(run_id=run_id(3), failure_id=step_id(4)),
+        FailureSeed(run_id=run_id(3), failure_id=step_id(5), fingerprint="0" * 16, occurred_at=NOON + 60 * SECOND),
     ]
     store = await reading(*rows)
-    window = {"since": NOON, "until": NOON + 60 * SECOND}
+    window: dict[str, Any] = {"since": NOON, "until": NOON + 60 * SECOND, "parts": ()}
     groups = (await store.counts("default", CountFilter(**window))).groups
     assert [group.fingerprint for group in groups] == ["0" * 16, "1" * 16]
     assert groups[0] == FailureGroup(

@@ -6,16 +6,16 @@ from typing import Any
 import pytest
 
 from query_service.errors import RunNotFoundError
-from query_service.reader import RunFilter, RunPosition
-from query_service.stored import FirstFailure, Producer, Run
+from query_service.store.rows import ProducerAccount, RunFailure, StoredRun
+from query_service.store.store import RunFilter, RunPosition
 from query_service.testing_rows import (
     DEFAULT_RUN,
     NOON,
-    FailureRow,
-    LossRow,
-    ProducerRow,
-    RunRow,
-    StepRow,
+    FailureSeed,
+    LossSeed,
+    ProducerSeed,
+    RunSeed,
+    StepSeed,
 )
 from tests.contract.run_readers import LONG_AGO, SECOND, Reading, listed, run_id, step_id
 
@@ -27,9 +27,14 @@ async def test_ready_when_reachable(reading: Reading) -> None:
     assert await (await reading()).ready() is None
 
 
+async def test_nothing_is_complete_before_workers_say_so(reading: Reading) -> None:
+    """Rows alone do not tell that nothing is missing."""
+    assert await (await reading(RunSeed())).complete_to() is None
+
+
 async def test_run_has_all_its_columns(reading: Reading) -> None:
     """A run comes back with what was stored, derived start, latency and status included."""
-    row = RunRow(
+    row = RunSeed(
         declared_started_at=None,
         ended_at=NOON + timedelta(microseconds=1_500_250),
         end_status="failure",
@@ -45,11 +50,13 @@ async def test_run_has_all_its_columns(reading: Reading) -> None:
         root_failure_code="auth",
         root_failure_id=step_id(5),
         shape="5b1d9c0f3a7e2468",
+        end_reason="limit_steps",
+        session_digest="a" * 32,
         parent_run_id=run_id(9),
         metadata={"channel": "chat", "retries": 2, "score": 0.5, "vip": True},
     )
     run = await (await reading(row)).run("default", DEFAULT_RUN)
-    assert run == Run(
+    assert run == StoredRun(
         run_id=DEFAULT_RUN,
         agent="support-bot",
         agent_version="1.0",
@@ -57,16 +64,20 @@ async def test_run_has_all_its_columns(reading: Reading) -> None:
         started_at=NOON,
         ended_at=NOON + timedelta(microseconds=1_500_250),
         latency_us=1_500_250,
+        end_reason="limit_steps",
+        session_digest="a" * 32,
         step_count=3,
         error_step_count=2,
         failure_count=2,
         recorded_failure_count=1,
         failure=row.failure,
-        root_cause=FirstFailure(failure_type="model", failure_code="auth", failure_id=step_id(5)),
+        root_cause=RunFailure(failure_type="model", failure_code="auth", failure_id=step_id(5)),
         shape="5b1d9c0f3a7e2468",
         truncated=False,
         parent_run_id=run_id(9),
+        parent_step_id=None,
         metadata={"channel": "chat", "retries": 2, "score": 0.5, "vip": True},
+        time_shift_us=0,
         last_received_at=NOON,
         start_seen=False,
         emitted=7,
@@ -76,14 +87,14 @@ async def test_run_has_all_its_columns(reading: Reading) -> None:
 
 async def test_open_run_has_no_latency(reading: Reading) -> None:
     """A run that has not ended has no latency, and none is at least 0."""
-    store = await reading(RunRow())
+    store = await reading(RunSeed())
     assert (await store.run("default", DEFAULT_RUN)).latency_us is None
     assert await listed(store, RunFilter(min_latency_us=0)) == []
 
 
 async def test_missing_run(reading: Reading) -> None:
     """A run that is not there, or is another project's, is not found, nor are its steps and failures."""
-    store = await reading(RunRow(project="other"), StepRow(project="other"), FailureRow(project="other"))
+    store = await reading(RunSeed(project="other"), StepSeed(project="other"), FailureSeed(project="other"))
     for call in (
         store.run("default", DEFAULT_RUN),
         store.list_steps("default", DEFAULT_RUN, after=None, limit=9),
@@ -96,20 +107,20 @@ async def test_missing_run(reading: Reading) -> None:
 async def test_producers_have_an_account_each(reading: Reading) -> None:
     """Stored numbers, gaps between them and declared losses, by producer; another run's are not among them."""
     rows = [
-        ProducerRow(producer="p1", seen=[(0, 3), (4, 6)], emitted=7),
-        ProducerRow(producer="p3", seen=[(4, 5)]),
-        ProducerRow(run_id=run_id(1), producer="p4"),
-        LossRow(producer="p1", reason="queue_full", total=2),
-        LossRow(producer="p2", reason="queue_full", total=3),
-        LossRow(producer="p1", reason="exit", total=1),
-        LossRow(run_id=run_id(1), reason="fork", total=9),
+        ProducerSeed(producer="p1", seen=[(0, 3), (4, 6)], emitted=7),
+        ProducerSeed(producer="p3", seen=[(4, 5)]),
+        ProducerSeed(run_id=run_id(1), producer="p4"),
+        LossSeed(producer="p1", reason="queue_full", total=2),
+        LossSeed(producer="p2", reason="queue_full", total=3),
+        LossSeed(producer="p1", reason="exit", total=1),
+        LossSeed(run_id=run_id(1), reason="fork", total=9),
     ]
-    store = await reading(RunRow(), *rows)
+    store = await reading(RunSeed(), *rows)
     run = await store.run("default", DEFAULT_RUN)
     assert run.producers == [
-        Producer(producer="p1", emitted=7, stored=5, gaps=1, declared={"queue_full": 2, "exit": 1}),
-        Producer(producer="p2", emitted=None, stored=None, gaps=0, declared={"queue_full": 3}),
-        Producer(producer="p3", emitted=None, stored=1, gaps=0, declared={}),
+        ProducerAccount(producer="p1", emitted=7, stored=5, gaps=1, declared={"queue_full": 2, "exit": 1}),
+        ProducerAccount(producer="p2", emitted=None, stored=None, gaps=0, declared={"queue_full": 3}),
+        ProducerAccount(producer="p3", emitted=None, stored=1, gaps=0, declared={}),
     ]
     assert (await store.list_runs("default", RunFilter(), after=None, limit=1))[0].producers == run.producers
 
@@ -117,10 +128,10 @@ async def test_producers_have_an_account_each(reading: Reading) -> None:
 async def test_runs_come_newest_first(reading: Reading) -> None:
     """Runs are ordered by start, then id, both descending; those of other projects are not listed."""
     store = await reading(
-        RunRow(run_id=run_id(1), declared_started_at=NOON),
-        RunRow(run_id=run_id(3), declared_started_at=NOON),
-        RunRow(run_id=run_id(2), declared_started_at=NOON + SECOND),
-        RunRow(run_id=run_id(4), project="other"),
+        RunSeed(run_id=run_id(1), declared_started_at=NOON),
+        RunSeed(run_id=run_id(3), declared_started_at=NOON),
+        RunSeed(run_id=run_id(2), declared_started_at=NOON + SECOND),
+        RunSeed(run_id=run_id(4), project="other"),
     )
     assert await listed(store) == [2, 3, 1]
     assert await listed(store, limit=2) == [2, 3]
@@ -128,7 +139,7 @@ async def test_runs_come_newest_first(reading: Reading) -> None:
 
 async def test_runs_page_without_gap_or_double(reading: Reading) -> None:
     """Pages of any size joined are the whole list, runs that start at the same microsecond included."""
-    rows = [RunRow(run_id=run_id(n), declared_started_at=NOON + SECOND * (n // 4)) for n in range(11)]
+    rows = [RunSeed(run_id=run_id(n), declared_started_at=NOON + SECOND * (n // 4)) for n in range(11)]
     store = await reading(*rows)
     whole = await listed(store)
     for size in (1, 2, 3, 11):
@@ -178,15 +189,15 @@ async def test_run_filters(reading: Reading, which: dict[str, Any], numbers: lis
         return {"end_status": status, "ended_at": NOON + number * SECOND + timedelta(microseconds=latency_us)}
 
     store = await reading(
-        RunRow(**named(1, "a", "1"), **ended(1, "success", 1_000)),
-        RunRow(**named(2, "a", "2"), **ended(2, "partial", 2_000)),
-        RunRow(**named(3, "b", "2"), **ended(3, "failure", 3_000)),
-        RunRow(**named(4, "b", "3")),
-        RunRow(**named(5, "c", "3"), silent_after=LONG_AGO),
-        FailureRow(run_id=run_id(2), failure_type="tool", failure_code="auth"),
-        FailureRow(run_id=run_id(3), failure_type="tool", failure_code="timeout"),
-        FailureRow(run_id=run_id(3), failure_type="tool", failure_code="timeout", failure_id=step_id(2)),
-        FailureRow(run_id=run_id(4), failure_type="model", failure_code="timeout"),
-        FailureRow(run_id=run_id(4), project="other", failure_type="tool", failure_code="auth"),
+        RunSeed(**named(1, "a", "1"), **ended(1, "success", 1_000)),
+        RunSeed(**named(2, "a", "2"), **ended(2, "partial", 2_000)),
+        RunSeed(**named(3, "b", "2"), **ended(3, "failure", 3_000)),
+        RunSeed(**named(4, "b", "3")),
+        RunSeed(**named(5, "c", "3"), silent_after=LONG_AGO),
+        FailureSeed(run_id=run_id(2), failure_type="tool", failure_code="auth"),
+        FailureSeed(run_id=run_id(3), failure_type="tool", failure_code="timeout"),
+        FailureSeed(run_id=run_id(3), failure_type="tool", failure_code="timeout", failure_id=step_id(2)),
+        FailureSeed(run_id=run_id(4), failure_type="model", failure_code="timeout"),
+        FailureSeed(run_id=run_id(4), project="other", failure_type="tool", failure_code="auth"),
     )
     assert await listed(store, RunFilter(**which)) == numbers

@@ -1,4 +1,4 @@
-"""What producer_gateway.connection and servicekit's connections rely on in uvicorn and httptools, beyond their documents."""
+"""What `servicekit.http.uvicorn_protocol` and `server` rely on in uvicorn and httptools, beyond their documents."""
 
 import inspect
 import re
@@ -9,35 +9,39 @@ import uvicorn
 from uvicorn.protocols.http import httptools_impl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from producer_gateway.connection import Connection
-from servicekit import bounded_head
-from servicekit.head_bounds import BoundedConnection
+from servicekit.http.server import HttpServer
+from servicekit.http.uvicorn_protocol import BoundedProtocol
 
 
 @pytest.mark.parametrize(
-    ("ours_kind", "name"),
+    ("kind", "base", "name"),
     [
-        (kind, name)
-        for kind in (Connection, bounded_head.Connection, BoundedConnection)
+        (kind, base, name)
+        for kind, base in ((BoundedProtocol, HttpToolsProtocol), (HttpServer, uvicorn.Server))
         for name in vars(kind)
-        if name in dir(HttpToolsProtocol) and not name.startswith("__")
+        if name in dir(base) and not name.startswith("__")
     ],
 )
-def test_overridden(ours_kind: type, name: str) -> None:
+def test_overridden(kind: type, base: type, name: str) -> None:
     """Each overridden method takes what uvicorn's takes."""
-    ours, theirs = (inspect.signature(getattr(kind, name)).parameters for kind in (ours_kind, HttpToolsProtocol))
+    ours, theirs = (inspect.signature(getattr(each, name)).parameters for each in (kind, base))
     assert list(ours) == list(theirs)
 
 
 def test_all_are_overridden() -> None:
     """The methods by which the subclass works exist in uvicorn: one renamed there would silently never be called."""
     bounds = {"data_received", "on_message_begin", "on_url", "on_header", "on_body", "on_headers_complete", "on_message_complete"}
-    bounds |= {"send_400_response"}
-    assert bounds <= set(vars(HttpToolsProtocol)) & set(vars(BoundedConnection))
-    waits = {"connection_made", "connection_lost", "on_message_begin", "on_headers_complete", "on_response_complete"}
-    more = {"on_body", "on_message_complete", "timeout_keep_alive_handler", "_start_asgi_task"}
-    assert waits | more <= set(vars(HttpToolsProtocol)) & set(vars(Connection))
-    assert waits | {"pause_writing"} <= set(vars(HttpToolsProtocol)) & set(vars(bounded_head.Connection))
+    waits = {"connection_made", "connection_lost", "on_response_complete", "timeout_keep_alive_handler", "_start_asgi_task"}
+    assert bounds | waits | {"send_400_response"} <= set(vars(HttpToolsProtocol)) & set(vars(BoundedProtocol))
+    assert "pause_writing" in dir(HttpToolsProtocol)
+    assert {"startup", "capture_signals", "run"} <= set(vars(uvicorn.Server)) & set(vars(HttpServer))
+
+
+def test_signals() -> None:
+    """Uvicorn takes signals in `capture_signals` alone, around all of `serve`."""
+    assert "with self.capture_signals():" in inspect.getsource(uvicorn.Server.serve)
+    source = inspect.getsource(uvicorn.Server)
+    assert source.count("signal.signal(") == inspect.getsource(uvicorn.Server.capture_signals).count("signal.signal(")
 
 
 def test_attributes() -> None:
@@ -118,7 +122,7 @@ def test_part_of_body() -> None:
 
 
 def test_answer_is_written_to_transport() -> None:
-    """Answers go out by `transport.write` alone, the head by a call of its own: what WholeAnswer joins, nothing past it."""
+    """Answers go out by `transport.write` alone, the head by a call of its own: what is joined, and nothing goes past that."""
     source = inspect.getsource(httptools_impl)
     assert source.count("transport.write(") == len(re.findall(r"self\.transport\.write\(", source))
     assert "writelines" not in source

@@ -1,4 +1,4 @@
-"""`python -m tests.fuzz COUNT [--seed N] [--first INDEX]`: mutated requests against the gateway's app, with progress."""
+"""`python -m tests.fuzz COUNT [--grpc] [--seed N] [--first INDEX]`: mutated requests against the gateway's app, with progress."""
 
 import argparse
 import asyncio
@@ -7,6 +7,7 @@ import sys
 import time
 
 from tests.fuzz.gateway import BrokenPromiseError, Result, fuzz
+from tests.fuzz.grpc_calls import fuzz_grpc
 
 
 def main() -> int:
@@ -15,6 +16,7 @@ def main() -> int:
     parser.add_argument("count", type=int)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(2**32))
     parser.add_argument("--first", type=int, default=0, help="index of the first body")
+    parser.add_argument("--grpc", action="store_true", help="messages of OTLP/gRPC, over a socket")
     given = parser.parse_args()
     began = time.monotonic()
 
@@ -25,7 +27,9 @@ def main() -> int:
 
     print(f"seed {given.seed}, from {given.first}", file=sys.stderr)
     try:
-        result = asyncio.run(fuzz(given.count, seed=given.seed, first=given.first, progress=progress))
+        result = asyncio.run(
+            (fuzz_grpc if given.grpc else fuzz)(given.count, seed=given.seed, first=given.first, progress=progress)
+        )
     except BrokenPromiseError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1

@@ -12,8 +12,8 @@ from typing import Any, Final, NamedTuple
 from google.protobuf.json_format import MessageToJson
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from producer_gateway.openapi import BATCH_EXAMPLE
-from producer_gateway.run_document import EXAMPLE, MINIMAL_EXAMPLE
+from producer_gateway.api.openapi import BATCH_EXAMPLE
+from producer_gateway.events.run_document import EXAMPLE, MINIMAL_EXAMPLE
 from tests.fuzz import framing, mutate_json, mutate_protobuf
 from tests.unit.gateway.otlp import spans as make
 from tests.unit.gateway.otlp.spans import CHILD, LEAF, ROOT, Json
@@ -45,6 +45,13 @@ def body(seed: int, index: int) -> Body:
     if chance.random() < 0.2:
         content, headers["content-encoding"] = framing.framed(chance, content)
     return Body(url, content, headers)
+
+
+def message(seed: int, index: int) -> bytes:
+    """A message of OTLP/gRPC: a request in protobuf, mutated; some are packed, or nearly."""
+    chance = random.Random(f"grpc/{seed}/{index}")
+    _, content, _ = _traces_protobuf(chance)
+    return framing.framed(chance, content)[0] if chance.random() < 0.2 else content
 
 
 def _events(chance: random.Random) -> tuple[str, bytes, str]:

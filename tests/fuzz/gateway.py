@@ -18,8 +18,8 @@ from producer_gateway.app import create_app
 from producer_gateway.settings import GatewaySettings
 from producer_gateway.testing import MemoryRecordLog
 from servicekit import codec
-from servicekit.keys import Scope
-from servicekit.testing import MemoryKeys, ring_of
+from servicekit.auth.keys import Scope
+from servicekit.testing import MemoryKeys, cache_of
 from tests.fuzz.bodies import Body, body
 from tests.unit.gateway.otlp.spans import START_US
 
@@ -50,7 +50,11 @@ class BrokenPromiseError(AssertionError):
 
 async def fuzz(count: int, *, seed: int, first: int = 0, progress: Callable[[int, Result], None] = lambda *_: None) -> Result:
     """Post `count` bodies from index `first`. Raises BrokenPromiseError at the first that breaks a promise."""
-    settings, log, result = GatewaySettings(in_flight_max_bytes=_IN_FLIGHT_BYTES), MemoryRecordLog(), Result()
+    settings, log, result = (
+        GatewaySettings(in_flight_max_bytes=_IN_FLIGHT_BYTES, rate_events_per_s=0, rate_bytes_per_s=0),
+        MemoryRecordLog(),
+        Result(),
+    )
     app, key = await open_gateway(settings, log)
     allowed = settings.in_flight_max_bytes + MEMORY_BESIDES_MAX
     before = 0
@@ -77,7 +81,7 @@ async def fuzz(count: int, *, seed: int, first: int = 0, progress: Callable[[int
 async def open_gateway(settings: GatewaySettings, log: MemoryRecordLog) -> tuple[Any, str]:
     """An app on this log, and a key that lets requests in."""
     keys = MemoryKeys()
-    key, ring = keys.create(Scope.INGEST), ring_of(keys, stale_max_s=math.inf)  # nobody refreshes it while bodies are posted
+    key, ring = keys.create(Scope.INGEST), cache_of(keys, stale_max_s=math.inf)  # nobody refreshes it while bodies are posted
     await log.start()
     await ring.refresh()
     return create_app(settings, log, keys=ring, clock_us=lambda: START_US), key

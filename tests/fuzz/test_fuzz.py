@@ -8,6 +8,8 @@ from producer_gateway.settings import GatewaySettings
 from producer_gateway.testing import MemoryRecordLog
 from tests.fuzz.bodies import body, well_formed
 from tests.fuzz.gateway import EXPECTED, fuzz, open_gateway, post
+from tests.fuzz.grpc_calls import EXPECTED as GRPC_CODES
+from tests.fuzz.grpc_calls import fuzz_grpc
 from tests.fuzz.mutate_protobuf import encoded, fields
 from tests.unit.gateway.otlp import spans as make
 
@@ -20,11 +22,18 @@ def test_20_000_mutated_bodies() -> None:
     assert result.records > 4_000
 
 
+def test_1_000_mutated_messages_over_grpc() -> None:
+    """None gets an internal error, and every record is right."""
+    result = asyncio.run(fuzz_grpc(1_000, seed=1))
+    assert {status for _, status in result.statuses} == {code.value[0] for code in GRPC_CODES}
+    assert result.records > 300
+
+
 def test_every_start_is_accepted() -> None:
     """What is mutated is right before it is."""
 
     async def statuses() -> set[int]:
-        app, key = await open_gateway(GatewaySettings(), MemoryRecordLog())
+        app, key = await open_gateway(GatewaySettings(rate_events_per_s=0, rate_bytes_per_s=0), MemoryRecordLog())
         return {(await post(app, each, key=key))[0] for each in well_formed()}
 
     assert asyncio.run(statuses()) == {200, 202}

@@ -12,12 +12,12 @@ import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
+from agenttracer_cli.app import app as command
+from agenttracer_cli.errors import DeployError
+from agenttracer_cli.local import services
 from ddl.migrate import SCHEMA
-from deploy import services
-from deploy.command.app import app as command
-from deploy.errors import DeployError
-from producer_gateway.run_document import MINIMAL_EXAMPLE
-from servicekit.keys import id_of
+from producer_gateway.events.run_document import MINIMAL_EXAMPLE
+from servicekit.auth.keys import id_of
 from tests.support.pipeline import Pipeline
 from tests.support.stacks import Stack, until
 
@@ -38,10 +38,10 @@ def keys(pipeline: Pipeline) -> Keys:
     """`agenttracer keys …` as a user types it, on the pipeline's store and with its pepper."""
     _ = pipeline.pepper
     dsn = pipeline.stack.dsn(database=pipeline.database, role="agenttracer_owner")
-    where = ["--state-dir", str(pipeline.state_dir), "--postgres", dsn]
+    where = ["--state-dir", str(pipeline.state_dir)]
 
     def run(*arguments: str) -> Result:
-        return CliRunner().invoke(command, ["keys", *arguments, *where])
+        return CliRunner(env={"AGENTTRACER_POSTGRES_DSN": dsn}).invoke(command, ["keys", *arguments, *where])
 
     return run
 
@@ -105,9 +105,10 @@ def test_a_deleted_project_loses_its_keys_and_gets_no_new_ones(pipeline: Pipelin
     made(keys, "--project", "shop", "--scope", "read")
     soon = partial(until, timeout_s=REVOKED_WITHIN_S, every_s=0.2)
     soon(lambda: send(gateway, gone).status_code == send(gateway, stays).status_code == 202, what="both open the gateway")
-    where = ["--state-dir", str(pipeline.state_dir), "--postgres"]
+    delete = ["delete", "project", "shop", "--yes", "--state-dir", str(pipeline.state_dir)]
     dsn = pipeline.stack.dsn(database=pipeline.database, role="agenttracer_owner")
-    done = CliRunner().invoke(command, ["delete", "project", "shop", "--yes", *where, dsn])
+    runner = CliRunner(env={"AGENTTRACER_POSTGRES_DSN": dsn})
+    done = runner.invoke(command, delete)
     assert done.exit_code == 0, done.output
     assert "2 API keys revoked" in done.output
     soon(lambda: send(gateway, gone).status_code == 401, what="a deleted project's key is refused")
@@ -118,7 +119,7 @@ def test_a_deleted_project_loses_its_keys_and_gets_no_new_ones(pipeline: Pipelin
     refused = keys("create", "--project", "shop", "--scope", "ingest")
     assert isinstance(refused.exception, DeployError)
     assert "deleted for good" in str(refused.exception)
-    again = CliRunner().invoke(command, ["delete", "project", "shop", "--yes", *where, dsn])
+    again = runner.invoke(command, delete)
     assert "0 API keys revoked" in again.output
 
 
@@ -201,11 +202,18 @@ def test_services_may_note_use_and_nothing_else(pipeline: Pipeline, role: str) -
         "UPDATE api_keys SET project = 'x'",
         "DELETE FROM api_keys",
         "INSERT INTO api_keys SELECT * FROM api_keys",
+        "SELECT FROM audit_log",
+        "UPDATE audit_log SET reason = 'none'",
+        "DELETE FROM audit_log",
+        "INSERT INTO audit_log (action, reason) VALUES ('project_deleted', 'x')",
+        "INSERT INTO audit_log (action, reason, role) VALUES ('key_refused', 'x', 'postgres')",
+        "INSERT INTO audit_log (action, reason, at) VALUES ('key_refused', 'x', '2000-01-01')",
         *(["SELECT FROM runs"] if role == "gateway" else []),
     ]
 
     async def attempt(connection: asyncpg.Connection) -> None:
         await connection.execute("UPDATE api_keys SET last_used_at = now()")
+        await connection.execute("INSERT INTO audit_log (action, reason) VALUES ('key_refused', 'no_key')")
         for statement in forbidden:
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await connection.execute(statement)

@@ -12,12 +12,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from deploy.local_stack import ports
-from deploy.local_stack.kafka import KafkaServer
-from deploy.local_stack.ports import LOOPBACK, PortBook, is_free
-from deploy.local_stack.process_table import identify
-from deploy.services import Service
-from deploy.supervisor import Supervisor
+from agenttracer_cli.local.services import Service
+from agenttracer_cli.local.supervisor import Supervisor
+from agenttracer_cli.local_stack import ports
+from agenttracer_cli.local_stack.kafka.server import KafkaServer
+from agenttracer_cli.local_stack.ports import LOOPBACK, PortBook, is_free
+from agenttracer_cli.local_stack.process_table import identify
 from tests.support.pipeline import Pipeline
 from tests.support.stacks import Stack, free_port, until
 

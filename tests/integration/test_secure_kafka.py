@@ -12,7 +12,7 @@ import asyncpg
 import httpx
 import pytest
 
-from deploy import services
+from agenttracer_cli.local import services
 from tests.support.secure_kafka import SecureKafka
 from tests.support.stacks import until
 
@@ -53,7 +53,7 @@ def test_event_to_row(kafka: SecureKafka, tmp_path: Path, migrated_dsn: dict[str
     where = {"state_dir": tmp_path, "kafka_bootstrap": kafka.secure_bootstrap, "topic": TOPIC}
     of_gateway["AGENTTRACER_GATEWAY_ANONYMOUS_PROJECT"] = "default"
     keys = {"postgres_dsn": migrated_dsn["gateway"], "key_pepper": "p" * 32}
-    gateway = services.gateway(**where, **keys, extra=of_gateway)  # type: ignore[arg-type]  # as the keys say
+    gateway = services.gateway(**where, **keys, name_key="n" * 32, extra=of_gateway)  # type: ignore[arg-type]  # as the keys say
     worker = services.worker(number=1, postgres_dsn=migrated_dsn["worker"], **where, extra=of_worker)  # type: ignore[arg-type]  # as above
     try:
         for service in (gateway, worker):

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 PHASES = ("filling", "adding up", "indexing", "catching up", "comparing", "swapping")
 """What a rebuild says that it does, in that order; adding up and indexing make the finish."""
-COMMAND = [sys.executable, "-c", "from deploy.command import main; main()"]
+COMMAND = [sys.executable, "-c", "from agenttracer_cli import main; main()"]
 
 
 class Operator:
@@ -48,10 +48,10 @@ class Operator:
         pipeline = self._pipeline
         dsn = pipeline.stack.dsn(database=pipeline.database, role="agenttracer_owner")
         where = ["--kafka", pipeline.stack.bootstrap, "--topic", pipeline.topic] if words[-1] != "drop-old" else []
-        options = [*where, "--state-dir", str(self._folder), "--postgres", dsn]
+        options, store = [*where, "--state-dir", str(self._folder)], {**os.environ, "AGENTTRACER_POSTGRES_DSN": dsn}
         with self._log.open("ab") as log:
             self._began = log.tell()
-            return subprocess.Popen([*COMMAND, *words, *options], stdout=log, stderr=log, env={**os.environ, **environment})
+            return subprocess.Popen([*COMMAND, *words, *options], stdout=log, stderr=log, env={**store, **environment})
 
     def call(self, *words: str, **environment: str) -> tuple[int, dict[str, Any]]:
         """Exit code, and what it wrote as JSON."""

@@ -1,6 +1,7 @@
 """Every field of the contract at its least and greatest, derived from the annotations: a new field is among them by itself."""
 
 import dataclasses
+import random
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +18,9 @@ _ENDS_OF_FORMS: Final[Mapping[str, tuple[str, str]]] = {
     "run_id": ("00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff"),
     "step_id": ("0" * 16, "f" * 16),
     "fingerprint": ("0" * 32, "f" * 32),
+    "work_digest": ("0" * 16, "f" * 16),
+    "session_digest": ("0" * 32, "f" * 32),
+    "currency": ("AAA", "ZZZ"),
 }
 _METADATA: Final[Mapping[str, wire.MetadataValue]] = {
     "least": wire.INT64_MIN,
@@ -30,6 +34,9 @@ _METADATA: Final[Mapping[str, wire.MetadataValue]] = {
 }
 _PRODUCER: Final = Producer(id="p", agent="a", agent_version="1")
 _NOW: Final = 1_768_469_400_000_000
+_TIMES: Final = (wire.TIME_MIN_US, wire.TIME_MIN_US + 1, _NOW, _NOW + 1, wire.TIME_MAX_US - 1, wire.TIME_MAX_US)
+_FEW_RUNS: Final = (*_ENDS_OF_FORMS["run_id"], "019bbfa2-7c1e-7d3a-9f00-5b6c7d8e9fa0")
+_FEW_STEPS: Final = (*_ENDS_OF_FORMS["step_id"], "00f067aa0ba902b7")
 
 
 def records() -> Iterator[Record]:
@@ -48,6 +55,31 @@ def records() -> Iterator[Record]:
         together = [list(samples(kind))[end] for kind in wire.EVENT_KINDS]
         started, *others = [dataclasses.replace(one, run_id=heartbeat.run_id) for one in together]
         yield _record(dataclasses.replace(started, seq=0), *others, project=f"together{end}")
+
+
+def hostile(seed: int, *, count: int = 24) -> list[Record]:
+    """Records of a few runs that two projects send with the worst values of every field, and that contradict each other."""
+    rng = random.Random(seed)
+    return [
+        _record(
+            *(_hostile_event(rng, run_id) for _ in range(rng.randint(1, 4))),
+            project=rng.choice(("shop", "bank")),
+            producer=_chosen(Producer, rng),
+            received_at=rng.choice((wire.TIME_MIN_US, _NOW, wire.TIME_MAX_US)),
+        )
+        for run_id in (rng.choice(_FEW_RUNS) for _ in range(count))
+    ]
+
+
+def _hostile_event(rng: random.Random, run_id: str) -> Any:
+    event = _chosen(rng.choice(wire.EVENT_KINDS), rng)
+    ids = {name: rng.choice(_FEW_STEPS) for name in ("step_id", "parent_step_id", "cause_step_id") if getattr(event, name, None)}
+    times = {name: rng.choice(_TIMES) for name in ("started_at", "occurred_at", "ended_at", "at") if hasattr(event, name)}
+    return dataclasses.replace(event, run_id=run_id, **ids, **times)
+
+
+def _chosen(target: type, rng: random.Random) -> Any:
+    return target(**{name: rng.choice(ends(hint)) for name, hint in _hints(target).items()})
 
 
 def samples(target: type) -> Iterator[Any]:

@@ -27,7 +27,7 @@ def step(number: int, *, failed: bool, run_id: str = RUN, name: str | None = Non
         seq=number,
         step_id=f"{number:016x}",
         kind=StepKind.TOOL,
-        name=name or f"tool-{number // 40}",
+        name=name or f"tool-{number // 8 % 900}",
         started_at=AT + number * EVERY_US,
         duration_us=EVERY_US // 2,
         status=StepStatus.ERROR if failed else StepStatus.OK,

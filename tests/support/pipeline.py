@@ -15,16 +15,23 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from agenttracer.wire.envelope import Record
 from agenttracer.wire.topics import record_key
-from ddl.migrate import SCHEMA, migrate
-from deploy import services
-from deploy.api_keys import ApiKeys
-from deploy.local_key import ensure_local_key, forget_local_key, key_pepper, pepper_text, publish_local_key
-from deploy.topics import ensure_topic
+from agenttracer_cli.admin.api_keys import ApiKeys
+from agenttracer_cli.admin.topics import ensure_topic
+from agenttracer_cli.local import services
+from agenttracer_cli.local.local_key import (
+    ensure_local_key,
+    key_pepper,
+    name_key_text,
+    pepper_text,
+    publish_local_key,
+    remove_local_key,
+)
+from ddl.migrate import SCHEMA
 from servicekit import codec
-from servicekit.keys import Pepper
+from servicekit.auth.keys import Pepper
 from stream_workers.core.fold import Tables, fold
-from stream_workers.decode import canonical_json
-from stream_workers.stored import differences, stored_tables
+from stream_workers.pipeline.decode import canonical_json
+from stream_workers.store.read_tables import differences, read_tables
 from tests.support.stacks import Stack, until
 
 _T = TypeVar("_T")
@@ -50,11 +57,7 @@ class Pipeline:
         self.state_dir = Path(tempfile.mkdtemp(prefix="agenttracer-pipeline-"))  # last: nobody closes what was not made
 
     def new_database(self) -> str:
-        name = f"test_{uuid.uuid4().hex[:12]}"
-        self.stack.create_database(name)
-        asyncio.run(migrate(self.stack.dsn(database=name, role="agenttracer_owner")))
-        self.stack.set_service_passwords()
-        return name
+        return self.stack.migrated_database()
 
     def gateway(self, **extra: str) -> services.Service:
         """A gateway whose key agents on this machine find by themselves, as with `agenttracer up`."""
@@ -70,6 +73,7 @@ class Pipeline:
                 topic=self.topic,
                 postgres_dsn=self.stack.dsn(database=self.database, role="agenttracer_gateway"),
                 key_pepper=pepper_text(self.state_dir),
+                name_key=name_key_text(self.state_dir),
                 processes=processes,
                 extra=extra,
             ),
@@ -78,10 +82,15 @@ class Pipeline:
         publish_local_key(key, port=started.port)
         return started
 
-    def query(self, *, wait: bool = True, **extra: str) -> services.Service:
+    def query(
+        self, *, wait: bool = True, gateway: services.Service | None = None, private: bool = False, **extra: str
+    ) -> services.Service:
+        """Without a key it shows the project `default`, unless it is private."""
         dsn = self.stack.dsn(database=self.database, role="agenttracer_query")
         pepper = pepper_text(self.state_dir)
-        service = services.query(state_dir=self.state_dir, postgres_dsn=dsn, key_pepper=pepper, extra=extra)
+        service = services.query(
+            state_dir=self.state_dir, postgres_dsn=dsn, key_pepper=pepper, private=private, gateway=gateway, extra=extra
+        )
         return self._started(service, wait=wait)
 
     # -- API keys ---------------------------------------------------------------------------------------------------------
@@ -122,7 +131,7 @@ class Pipeline:
     def close(self) -> None:
         for service in reversed(self.processes):
             service.terminate(grace_s=15)
-        forget_local_key(self.state_dir)
+        remove_local_key(self.state_dir)
         shutil.rmtree(self.state_dir, ignore_errors=True)  # a soak that failed can have started a process this very moment
 
     # -- the topic --------------------------------------------------------------------------------------------------------
@@ -156,7 +165,7 @@ class Pipeline:
         return asyncio.run(run())
 
     def tables(self, *, database: str | None = None) -> Tables:
-        return self.with_store(stored_tables, database=database)
+        return self.with_store(read_tables, database=database)
 
     def covered(self, *, database: str | None = None) -> int:
         """How many offsets the ledger covers."""

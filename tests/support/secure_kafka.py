@@ -5,9 +5,9 @@ from pathlib import Path
 import trustme
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
-from deploy.local_stack.files import write_atomically
-from deploy.local_stack.kafka import KafkaServer
-from deploy.local_stack.ports import LOOPBACK, PortBook
+from agenttracer_cli.local_stack.files import write_atomically
+from agenttracer_cli.local_stack.kafka.server import KafkaServer
+from agenttracer_cli.local_stack.ports import LOOPBACK, PortBook
 from tests.support.stacks import free_port
 
 USERNAME, PASSWORD = "agenttracer", "only-for-tests"
@@ -42,13 +42,13 @@ class SecureKafka(KafkaServer):
 
     def _write_configuration(self) -> None:
         super()._write_configuration()
-        lines = []
-        for line in self._properties.read_text().splitlines():
-            key = line.partition("=")[0]
-            more = f",SASL_SSL://{self.secure_bootstrap}" if key in {"listeners", "advertised.listeners"} else ""
-            lines.append(line + more)
+        more = {
+            "listeners": f",SASL_SSL://{self.secure_bootstrap}",
+            "advertised.listeners": f",SASL_SSL://{self.secure_bootstrap}",
+            "listener.security.protocol.map": ",SASL_SSL:SASL_SSL",
+        }
+        lines = [line + more.get(line.partition("=")[0], "") for line in self._properties.read_text().splitlines()]
         lines += [
-            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL",
             "sasl.enabled.mechanisms=PLAIN",
             f'{_LISTENER}.plain.sasl.jaas.config={_JAAS} user_{USERNAME}="{PASSWORD}";',
             f"{_LISTENER}.ssl.keystore.type=PEM",

@@ -1,22 +1,27 @@
 """Real Kafka and PostgreSQL for tests: from containers where Docker has their images, else from the local stack."""
 
+import asyncio
 import os
 import shutil
 import socket
 import tempfile
 import time
+import uuid
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
 
 import asyncpg
 
-from deploy.local_stack.kafka_jars import KAFKA_VERSION
-from deploy.local_stack.stack import LocalStack
+from agenttracer_cli.local_stack.files import locked
+from agenttracer_cli.local_stack.kafka.jars import KAFKA_VERSION
+from agenttracer_cli.local_stack.stack import LocalStack
+from ddl.migrate import migrate
 
 KAFKA_IMAGE = f"apache/kafka:{KAFKA_VERSION}"
 POSTGRES_IMAGE = "postgres:18"
 _PASSWORD = "only-for-tests"
+_TEMPLATE = "test_template"
 
 
 class Part(Protocol):
@@ -40,6 +45,8 @@ class Stack(Protocol):
 
     def create_database(self, name: str) -> None: ...
 
+    def migrated_database(self) -> str: ...
+
     def dsn(self, *, database: str, role: str) -> str: ...
 
     def set_service_passwords(self) -> None: ...
@@ -48,13 +55,14 @@ class Stack(Protocol):
 
 
 class Local:
-    """The local stack, in a state directory of its own that goes with it."""
+    """The local stack in a state directory of a test's choice. Of one directory there is one stack, however many ask for it."""
 
     def __init__(self, state_dir: Path) -> None:
         self._stack = LocalStack(state_dir)
         self._stack.start()
         self.kafka = self._stack.kafka
         self.postgres = self._stack.postgres
+        self._databases = MigratedDatabases(self, lock=state_dir / "test-databases.lock")
 
     @property
     def bootstrap(self) -> str:
@@ -62,6 +70,9 @@ class Local:
 
     def create_database(self, name: str) -> None:
         self._stack.postgres.create_database(name)
+
+    def migrated_database(self) -> str:
+        return self._databases.new()
 
     def dsn(self, *, database: str, role: str) -> str:
         return self._stack.postgres.dsn(database=database, role=role)
@@ -105,6 +116,8 @@ class Containers:
         self.postgres = _Container(postgres, self._postgres_port)
         self.kafka.start()
         self.postgres.start()
+        self._lock = tempfile.NamedTemporaryFile(prefix="agenttracer-test-databases-")  # noqa: SIM115 - goes with this object
+        self._databases = MigratedDatabases(self, lock=Path(self._lock.name))
 
     @property
     def bootstrap(self) -> str:
@@ -112,6 +125,9 @@ class Containers:
 
     def create_database(self, name: str) -> None:
         self._as_owner(f'CREATE DATABASE "{name}"')
+
+    def migrated_database(self) -> str:
+        return self._databases.new()
 
     def dsn(self, *, database: str, role: str) -> str:
         return f"postgresql://{role}:{_PASSWORD}@127.0.0.1:{self._postgres_port}/{database}"
@@ -125,14 +141,43 @@ class Containers:
         self.postgres.remove()
 
     def _as_owner(self, statement: str) -> None:
-        import asyncio
+        asyncio.run(_execute(self.dsn(database="postgres", role="agenttracer_owner"), statement))
 
-        async def run() -> None:
-            connection = await asyncpg.connect(self.dsn(database="postgres", role="agenttracer_owner"))
-            await connection.execute(statement)
-            await connection.close()
 
-        asyncio.run(run())
+class MigratedDatabases:
+    """Fresh databases with the newest schema: copies of one that was migrated once for the stack.
+
+    Processes that share a stack take turns: roles belong to the server, and a database that somebody copies lets nobody else in.
+    """
+
+    def __init__(self, stack: Local | Containers, *, lock: Path) -> None:
+        self._stack = stack
+        self._lock = lock
+
+    def new(self) -> str:
+        """The name of a new one."""
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        with locked(self._lock, waiting=lambda: None):
+            asyncio.run(self._copy(name))
+        return name
+
+    async def _copy(self, name: str) -> None:
+        server = self._stack.dsn(database="postgres", role="agenttracer_owner")
+        try:
+            await _execute(server, f'CREATE DATABASE "{name}" TEMPLATE "{_TEMPLATE}"')
+        except asyncpg.InvalidCatalogNameError:  # the first of this stack
+            self._stack.create_database(_TEMPLATE)
+            await migrate(self._stack.dsn(database=_TEMPLATE, role="agenttracer_owner"))
+            self._stack.set_service_passwords()
+            await _execute(server, f'CREATE DATABASE "{name}" TEMPLATE "{_TEMPLATE}"')
+
+
+async def _execute(dsn: str, statement: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
 
 
 class _Container:
@@ -174,6 +219,18 @@ def wanted() -> str:
 def new_stack() -> Stack:
     """A stack of its own: two test sessions, or a test session and `agenttracer up`, never meet."""
     return Containers() if wanted() == "containers" else Local(Path(tempfile.mkdtemp(prefix="agenttracer-test-")))
+
+
+def shared_stack(state_dir: Path) -> Stack:
+    """The stack of all processes of a session, which is made by the first that asks. `end_shared_stack` stops it."""
+    return Local(state_dir)
+
+
+def end_shared_stack(state_dir: Path) -> None:
+    """Stop it, if anybody asked for it."""
+    if state_dir.exists():
+        LocalStack(state_dir).stop()
+        shutil.rmtree(state_dir)
 
 
 def free_port() -> int:

@@ -8,16 +8,19 @@ from dataclasses import replace
 from agenttracer.wire.envelope import VERSION, Producer, Record
 from agenttracer.wire.events import (
     RUN_SCOPE_ID,
+    AgentExecution,
+    Cost,
     Event,
     EventsDropped,
     Evidence,
     FailureRecorded,
+    ReturnedError,
     RunFinished,
     RunHeartbeat,
     RunStarted,
     StepFinished,
 )
-from agenttracer.wire.vocabulary import DropReason, FailureType, RunEnd, StepKind, StepStatus
+from agenttracer.wire.vocabulary import DropReason, EndReason, FailureType, RunEnd, RunKind, StepKind, StepStatus
 
 BASE_US = 1_790_000_000_000_000
 _EVIDENCE = (
@@ -29,7 +32,24 @@ _EVIDENCE = (
     Evidence(error_code="context_length_exceeded", http_status=400),
     None,
 )
-_METADATA = ({}, {"model": "gpt-4o", "input_tokens": 812}, {"result_count": 0}, {"score": 0.25, "cached": True})
+_USAGE = {"model": "gpt-4o", "input_tokens": 812, "output_tokens": 64, "cache_read_tokens": 512, "reasoning_tokens": 2**40}
+_METADATA = (
+    {},
+    {"model": "gpt-4o", "input_tokens": 812},
+    {"result_count": 0},
+    {"score": 0.25, "cached": True},
+    _USAGE,
+    {"model": 4, "input_tokens": 0.5, "output_tokens": -1},
+)
+_RETURNED = (
+    ReturnedError(),
+    ReturnedError(code="not_found", http_status=404),
+    ReturnedError(exit_status=-9, error_class="CalledProcessError"),
+)
+_EXECUTIONS = (AgentExecution(name="refund"), AgentExecution(name="~0a1b2c3d4e", version="2", end_reason=EndReason.LIMIT_STEPS))
+DAY_US = 86_400_000_000
+_CLOCKS_OFF = (0, 0, 0, -DAY_US, 40 * DAY_US, 20 * 365 * DAY_US, -10 * 365 * DAY_US)
+_SESSIONS = tuple(f"{digit * 32}" for digit in "0a")
 
 
 class Traffic:
@@ -57,6 +77,8 @@ class Traffic:
                 started_at=at,
                 metadata=rng.choice(({}, {"tier": "gold"})),
                 abandon_after_s=rng.choice((None, 60)),
+                session_digest=rng.choice((None, *_SESSIONS)),
+                kind=rng.choice((*[RunKind.AGENT] * 3, RunKind.TRACE)),
             )
         ids = [f"{rng.getrandbits(64) | 1:016x}" for _ in range(steps)]
         self.failing = rng.choice((0.0, 0.1, 0.25))
@@ -77,7 +99,8 @@ class Traffic:
         if rng.random() < 0.95:
             status = rng.choice(list(RunEnd))
             evidence = rng.choice(_EVIDENCE) if status == RunEnd.FAILURE else None
-            yield RunFinished(run_id=run_id, seq=seq + 1, ended_at=at + 1000, status=status, emitted=seq + 2, evidence=evidence)
+            end = RunFinished(run_id=run_id, seq=seq + 1, ended_at=at + 1000, status=status, emitted=seq + 2, evidence=evidence)
+            yield replace(end, end_reason=rng.choice((None, None, *EndReason)))  # some contradict the status
 
     def step(
         self, run_id: str, seq: int, at: int, *, step_id: str, parent: str | None, what: tuple[StepKind, str]
@@ -99,6 +122,12 @@ class Traffic:
             parent_step_id=parent,
             evidence=rng.choice((None, *_EVIDENCE[:2]) if frames else _EVIDENCE) if failed else None,
             metadata=rng.choice(_METADATA),
+            work_digest=rng.choice((None, "00000000000000aa", f"{rng.getrandbits(64):016x}")),
+            returned_error=rng.choice(_RETURNED) if rng.random() < 0.1 else None,
+            agent=rng.choice(_EXECUTIONS) if rng.random() < 0.1 else None,
+            cost=Cost(nano=rng.randrange(10**6), currency=rng.choice(("USD", "EUR"))) if rng.random() < 0.1 else None,
+            session_digest=rng.choice(_SESSIONS) if rng.random() < 0.1 else None,
+            redacted=2 if rng.random() < 0.1 else None,
         )
         if rng.random() < 0.05:
             yield FailureRecorded(
@@ -132,8 +161,9 @@ class Traffic:
         found: list[Record] = []
         for run_id in [events[0].run_id for events in runs for _ in range(rng.randrange(3)) if events]:
             at = self.base_us + rng.randrange(300_000_000)
-            started = RunStarted(run_id=run_id, seq=0, started_at=at, parent_step_id=f"{rng.getrandbits(64) | 1:016x}")
-            ended = RunFinished(run_id=run_id, seq=0, ended_at=at + 1000, status=RunEnd.SUCCESS, emitted=0)
+            parent = f"{rng.getrandbits(64) | 1:016x}"
+            started = RunStarted(run_id=run_id, seq=0, started_at=at, parent_step_id=parent)
+            ended = RunFinished(run_id=run_id, seq=0, ended_at=at + 1000, status=RunEnd.SUCCESS, emitted=0, parent_step_id=parent)
             producer = Producer(id="otlp", agent=rng.choice(("billing", "weather")), agent_version="2")
             found.append(self.record((started, ended), producer))
         return found
@@ -152,6 +182,17 @@ class Traffic:
         everything = [*records, *repeated, *contradicted]
         rng.shuffle(everything)
         return everything
+
+    def off_clocks(self, records: Sequence[Record]) -> list[Record]:
+        """The same, each run as if its sender's clock were off by some amount or none, some records received days later."""
+        rng = self.random
+        run_ids = sorted({record.events[0].run_id for record in records})
+        off_us = {run_id: rng.choice(_CLOCKS_OFF) for run_id in run_ids}
+        later = (*[0] * 6, 1, DAY_US, 31 * DAY_US)
+        return [
+            replace(record, received_at=record.received_at + off_us[record.events[0].run_id] + rng.choice(later))
+            for record in records
+        ]
 
     def _contradict(self, event: Event) -> Event:
         match event:

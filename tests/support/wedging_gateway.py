@@ -12,9 +12,10 @@ from typing import Final
 from aiokafka.structs import TopicPartition
 
 from producer_gateway import __main__ as gateway
-from producer_gateway.bounded_producer import BoundedProducer
-from producer_gateway.kafka_log import KafkaLog
-from producer_gateway.metrics import Metrics
+from producer_gateway.kafka.kafka_record_log import KafkaRecordLog
+from producer_gateway.kafka.producer import BoundedProducer
+from producer_gateway.metrics import GatewayMetrics
+from producer_gateway.process import server
 from producer_gateway.settings import GatewaySettings
 
 PARTITION: Final = 0
@@ -22,7 +23,7 @@ _HOLE: Final = 5
 _connected: list[BoundedProducer] = []
 
 
-async def _connect(settings: GatewaySettings, metrics: Metrics) -> BoundedProducer:
+async def _connect(settings: GatewaySettings, metrics: GatewayMetrics) -> BoundedProducer:
     producer = await BoundedProducer.connect(settings, metrics)
     _connected.append(producer)
     return producer
@@ -34,6 +35,6 @@ def wedge(producer: BoundedProducer, partition: int) -> None:
 
 
 if __name__ == "__main__":
-    gateway.KafkaLog = partial(KafkaLog, connect=_connect)  # type: ignore[misc, assignment]  # the same, and seen
+    server.KafkaRecordLog = partial(KafkaRecordLog, connect=_connect)  # type: ignore[misc, assignment]  # the same, and seen
     signal.signal(signal.SIGUSR1, lambda _number, _frame: wedge(_connected[-1], PARTITION))
     sys.exit(gateway.main())

@@ -5,7 +5,7 @@ import signal
 from typing import NamedTuple
 
 from agenttracer.wire.envelope import Record
-from deploy.services import Service
+from agenttracer_cli.local.services import Service
 from tests.chaos import fleet
 from tests.chaos.store_lock import TableLock
 from tests.support.pipeline import Pipeline

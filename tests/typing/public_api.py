@@ -30,9 +30,11 @@ tracer = AgentTracer(
     agent_version="1.4.0",
     api_url="http://127.0.0.1:8000",
     api_key="key",
+    allow_insecure=False,
     disabled=False,
     strict=True,
-    fingerprint_key=b"key",
+    fingerprint_key=b"k" * 16,
+    read_errors=True,
     sample_rate=0.1,
     flush_interval_s=0.5,
     batch_max_events=1_000,
@@ -43,6 +45,7 @@ tracer = AgentTracer(
     connect_timeout_s=2,
     request_timeout_s=10,
     exit_timeout_s=2,
+    flush_on_end=False,
     flush_on_sigterm=True,
 )
 
@@ -57,14 +60,18 @@ def blocks() -> None:
             assert_type(step.step_id, str)
             assert_type(run.traceparent(), str)
             step.add_metadata({"count": 3, "share": 0.5, "cached": True, "model": "small"})
+            step.identify("order", 17, {"deep": True})
+            step.returned_error(code="not_found", http_status=404, exit_status=1, error_class="NotFound")
             step.record_failure(failure_type="tool", failure_code="timeout")
+        with run.step("tool", "lookup", key=("order", 17)):
+            run.set_end_reason("limit_steps")
         run.record_failure(failure_type="model", failure_code="refused", message="stays here")
         run.set_status("partial")
 
 
 async def async_blocks() -> None:
     """The same in coroutines."""
-    async with tracer.start_run(traceparent=None) as run, run.step("plan", "think") as step:
+    async with tracer.start_run(traceparent=None, session="conversation") as run, run.step("plan", "think") as step:
         assert_type(run, Run)
         assert_type(step, Step)
 
@@ -73,7 +80,7 @@ def explicit(error: BaseException) -> None:
     """Started here, ended there."""
     run = tracer.start_run(traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
     outer = run.start_step("plan", "outer")
-    inner = run.start_step("tool", "inner", parent=outer, attempt=1)
+    inner = run.start_step("tool", "inner", parent=outer, attempt=1, key="order")
     assert_type(inner, Step)
     inner.end(error=error)
     outer.end()
@@ -148,7 +155,7 @@ def ends() -> None:
     assert_type(stats.dropped, Mapping[DropReason, int])
     assert_type(stats.misfits, Mapping[str, int])
     assert_type((stats.internal_errors, stats.misuses, stats.sender_restarts), tuple[int, int, int])
-    assert_type(stats.unreported_drops, int)
+    assert_type((stats.unreported_drops, stats.untraced), tuple[int, int])
     assert_type(tracer.flush(timeout_s=1), FlushResult)
     assert_type(tracer.shutdown(timeout_s=1), FlushResult)
     assert_type(tracer.shutdown(), FlushResult)

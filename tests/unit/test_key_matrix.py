@@ -17,23 +17,34 @@ import pytest
 from fastapi import FastAPI
 from starlette.routing import Route
 
+from producer_gateway.api.openapi import BATCH_EXAMPLE
 from producer_gateway.app import create_app as create_gateway
-from producer_gateway.openapi import BATCH_EXAMPLE
-from producer_gateway.run_document import MINIMAL_EXAMPLE
+from producer_gateway.events.run_document import MINIMAL_EXAMPLE
 from producer_gateway.settings import GatewaySettings
 from producer_gateway.testing import MemoryRecordLog
 from query_service.app import create_app as create_query
+from query_service.browser.pages import ASSET_PATHS, PAGE_PATHS
 from query_service.settings import QuerySettings
 from query_service.testing import FakeStore
-from query_service.testing_rows import DEFAULT_RUN, NOON, FailureRow, RunRollupRow, RunRow, StepRollupRow, StepRow
-from servicekit.key_ring import KeyRing
-from servicekit.keys import Scope
-from servicekit.testing import MemoryKeys, ring_of
+from query_service.testing_rows import (
+    DEFAULT_RUN,
+    NOON,
+    FailureSeed,
+    RunRollupSeed,
+    RunSeed,
+    StepRollupSeed,
+    StepSeed,
+)
+from servicekit.auth.key_cache import KeyCache
+from servicekit.auth.keys import Scope
+from servicekit.testing import MemoryKeys, cache_of
 from tests.unit.gateway.otlp import spans
 
 pytestmark = pytest.mark.anyio
 OPEN: Final = {"/health", "/ready", "/metrics"}
 """All that answers without a key; besides, the document itself."""
+HIDDEN: Final = {"/v1/metrics", "/v1/logs"}
+"""Taken so that an exporter of all signals is content; nothing of them is kept, so no document offers them."""
 BODIES: Final[Mapping[str, Mapping[str, bytes]]] = {
     "/v1/events": {"application/json": json.dumps(BATCH_EXAMPLE).encode()},
     "/v1/runs": {"application/json": json.dumps(MINIMAL_EXAMPLE).encode()},
@@ -41,8 +52,14 @@ BODIES: Final[Mapping[str, Mapping[str, bytes]]] = {
         "application/json": spans.as_json(spans.span()),
         "application/x-protobuf": spans.protobuf(json.loads(spans.as_json(spans.span()))),
     },
+    **{path: {"application/json": b"{}", "application/x-protobuf": b""} for path in HIDDEN},
 }
 REFUSED: Final = ("none", "empty", "malformed", "unknown", "wrong secret", "revoked", "expired", "basic", "twice")
+FINGERPRINT: Final = "9ae0" * 4
+NEEDED: Final = {"format": "chrome", "a": DEFAULT_RUN, "b": DEFAULT_RUN, "last_event_id": 0}
+"""A value for each parameter that a route does not do without."""
+RESUMED: Final = {"/v1/tail"}
+"""Routes that begin with what was there before."""
 Call = tuple[str, str, str]
 """Method, path, and the type of the body."""
 
@@ -59,7 +76,7 @@ class Served:
     app: FastAPI
     client: httpx.AsyncClient
     keys: MemoryKeys
-    ring: KeyRing
+    ring: KeyCache
     scope: Scope
     log: MemoryRecordLog
 
@@ -67,12 +84,18 @@ class Served:
         """Every way to call every route that is not open; a body of each type that a route takes."""
         paths: dict[str, dict[str, Any]] = (await self.client.get("/openapi.json")).json()["paths"]
         return [
-            (method.upper(), path.replace("{run_id}", str(DEFAULT_RUN)), media_type)
-            for path, operations in paths.items()
+            (method.upper(), _addressed(path, operation), media_type)
+            for path, operations in [*paths.items(), *self._hidden()]
             if path not in OPEN
             for method, operation in operations.items()
             for media_type in operation.get("requestBody", {}).get("content", {"": None})
         ]
+
+    def _hidden(self) -> list[tuple[str, dict[str, Any]]]:
+        """Routes that no document shows, as it would show them."""
+        there = {route.path for route in _routes(self.app.routes)}
+        operations = {"post": {"requestBody": {"content": dict.fromkeys(BODIES["/v1/traces"])}}}
+        return [(path, operations) for path in sorted(HIDDEN) if path in there]
 
     async def call(self, call: Call, headers: list[tuple[str, str]]) -> httpx.Response:
         method, path, media_type = call
@@ -113,19 +136,35 @@ class Served:
         return offers[kind]
 
 
+def _addressed(path: str, operation: Mapping[str, Any]) -> str:
+    """The path of a run and a step that are there, with the parameters that must be given."""
+    needed = [one for one in operation.get("parameters", []) if one["in"] == "query" and one["required"]]
+    needed += [{"name": "last_event_id"}] if path in RESUMED else []
+    query = "&".join(f"{one['name']}={NEEDED[one['name']]}" for one in needed)
+    filled = path.format(run_id=DEFAULT_RUN, step_id=StepSeed().step_id, fingerprint=FINGERPRINT)
+    return f"{filled}?{query}" if query else filled
+
+
 @asynccontextmanager
 async def service(name: str, *, anonymous_project: str | None = None, pages_port: int | None = None) -> AsyncIterator[Served]:
     keys, log = MemoryKeys(), MemoryRecordLog()
     await log.start()
     scope = Scope.INGEST if name == "gateway" else Scope.READ
-    ring = ring_of(keys)
+    ring = cache_of(keys)
     await ring.refresh()
     if name == "gateway":
         app = create_gateway(GatewaySettings(anonymous_project=anonymous_project, pages_port=pages_port), log, keys=ring)
     else:
-        store = FakeStore(*(kind(project="default") for kind in (RunRow, StepRow, FailureRow, RunRollupRow, StepRollupRow)))
+        store = FakeStore(
+            RunSeed(project="default", session_digest="5e" * 16),
+            *(kind(project="default") for kind in (StepSeed, RunRollupSeed)),
+            StepRollupSeed(project="default", model="gpt-4o", input_tokens=7),
+            FailureSeed(project="default", fingerprint=FINGERPRINT),
+            *(RunSeed(run_id=uuid.UUID(int=n), agent="failing-bot", end_status="failure") for n in range(5)),
+        )
         settings = QuerySettings(anonymous_project=anonymous_project)
         app = create_query(settings, store, keys=ring, clock=lambda: NOON + timedelta(minutes=5))
+        app.state.feeds.end()  # a tail gives what was there, and ends
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
         yield Served(app, client, keys, ring, scope, log)
 
@@ -181,7 +220,7 @@ async def test_a_key_sends_into_its_own_project() -> None:
             for call in await served.routes():
                 served.log.messages.clear()
                 assert (await served.call(call, offer)).status_code in {200, 202}
-                assert served.log.messages, call
+                assert bool(served.log.messages) == (call[1] not in HIDDEN), call
                 for message in served.log.messages:
                     assert message.key.startswith(f"{project}:".encode()), call
                     assert json.loads(message.value)["project"] == project, call
@@ -194,7 +233,14 @@ async def test_a_key_reads_its_own_project_alone() -> None:
         for call in await served.routes():
             method, path, _ = call
             seen, unseen = await served.call(call, right), await served.call(call, other)
-            if str(DEFAULT_RUN) in path:
+            if path == "/v1/session":
+                assert seen.json()["project"] == "default"
+                assert unseen.json()["project"] == "theirs"
+            elif path.startswith(("/v1/export", "/v1/tail")):
+                assert len(seen.text.splitlines()) > len(unseen.text.splitlines()), call
+            elif FINGERPRINT in path:
+                assert (seen.status_code, unseen.status_code) == (200, 404), call
+            elif str(DEFAULT_RUN) in path:
                 never = await served.call((method, path.replace(str(DEFAULT_RUN), str(uuid.uuid4())), ""), other)
                 assert seen.status_code == 200, call
                 assert (unseen.status_code, unseen.content) == (404, never.content), call
@@ -206,7 +252,16 @@ async def test_a_key_reads_its_own_project_alone() -> None:
 def _lists(answer: httpx.Response) -> list[Any]:
     """Everything that the answer lists."""
     assert answer.status_code == 200
-    return [item for value in answer.json().values() if isinstance(value, list) for item in value]
+    return list(_items(answer.json()))
+
+
+def _items(value: object) -> Iterator[Any]:
+    if isinstance(value, list):
+        yield from (item for item in value if not (isinstance(item, dict) and {item.get("total"), item.get("n_a")} & {0}))
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            if name not in {"times", "latency_ms"}:  # what the window is, whoever asks
+                yield from _items(inner)
 
 
 @SERVICES
@@ -236,11 +291,11 @@ async def test_metrics_leave_the_port_of_clients() -> None:
 
 @SERVICES
 async def test_no_route_hides_from_the_document(name: str) -> None:
-    """What the document does not show, the tests above do not try: only pages about the document itself."""
+    """What the document does not show, the tests above do not try: only the document itself, and files."""
     async with service(name) as served:
         paths = (await served.client.get("/openapi.json")).json()["paths"]
         shown = {route.path for route in _routes(served.app.routes)}
-        assert shown - paths.keys() <= {"/openapi.json"}
+        assert shown - paths.keys() <= {"/openapi.json", *PAGE_PATHS, *ASSET_PATHS, *HIDDEN}
         assert shown >= paths.keys()
 
 

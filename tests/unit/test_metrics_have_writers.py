@@ -11,20 +11,20 @@ from prometheus_client.metrics import MetricWrapperBase
 import producer_gateway.metrics
 import query_service.metrics
 import stream_workers.metrics
-from producer_gateway.project_metrics import ProjectMetrics
-from producer_gateway.tally import Spread, Spreads, Tallies, Tally
+from producer_gateway.counters import CounterFamily, HistogramFamily, PlainCounter, PlainHistogram
+from producer_gateway.events.project_metrics import ProjectMetrics
 
 ROOT = Path(__file__).parents[2]
-KINDS = MetricWrapperBase | Tally | Tallies | Spread | Spreads
+KINDS = MetricWrapperBase | PlainCounter | CounterFamily | PlainHistogram | HistogramFamily
 
 
 @pytest.mark.parametrize(
     "declared",
     [
-        stream_workers.metrics.Metrics(),
-        producer_gateway.metrics.Metrics(),
+        stream_workers.metrics.WorkerMetrics(),
+        producer_gateway.metrics.GatewayMetrics(),
         ProjectMetrics(projects_max=1, registry=CollectorRegistry()),
-        query_service.metrics.Metrics(),
+        query_service.metrics.QueryMetrics(),
     ],
     ids=lambda declared: type(declared).__module__,
 )

@@ -1,47 +1,54 @@
-"""Runs and steps that start in one call and end in another: all that the integrations know of the SDK's inside.
+"""Runs and steps that start in one call and end in another: the only part of the integrations that uses the SDK's internals.
 
-A `with` block cannot span two callbacks, so what `Run` and `Step` do on entering and leaving stands here for explicit
-places and times. No context variable is set, and nothing here knows a framework.
+A `with` block cannot span two callbacks. So these functions do what `Run` and `Step` do on entering and leaving, with explicit
+parents and times. They set no context variable and know no framework.
 """
 
 from dataclasses import dataclass
 from time import perf_counter_ns, time_ns
 from typing import NamedTuple
 
-from agenttracer._current import CURRENT
-from agenttracer._draft import MetadataInput, RunEndDraft, StepDraft
-from agenttracer._evidence import evidence_of
+from agenttracer._events.evidence import evidence_of
+from agenttracer._events.pending_event import MetadataInput, PendingStep, StepFacts
+from agenttracer._events.traceparent import Origin
 from agenttracer._ids import new_step_bits
-from agenttracer._pipeline import Pipeline
-from agenttracer._run import Run
-from agenttracer._traceparent import Origin
-from agenttracer.wire.events import Evidence
-from agenttracer.wire.vocabulary import RunEnd, StepKind
+from agenttracer._tracing.context import current_scope
+from agenttracer._tracing.ending import ending_for, reason_of, reason_of_class
+from agenttracer._tracing.error_history import Call
+from agenttracer._tracing.recorder import Recorder
+from agenttracer._tracing.run import Run
+from agenttracer._tracing.traced_run import TracedRun
+from agenttracer._tracing.work_digest import digest_of
+from agenttracer.rules.recovery import Place
+from agenttracer.wire.events import Evidence, ReturnedError
+from agenttracer.wire.vocabulary import EndReason, StepKind
 
 Fault = BaseException | Evidence
-"""Why something ended badly: the exception itself, or what is known of it. The exception is read at once and never kept."""
+"""The reason of a failure: the exception itself, or the evidence of one. The exception is read at once and never kept."""
 
 
-class Place(NamedTuple):
-    """Where something nests: a run and a step of it, 0 for the run itself."""
+class ParentScope(NamedTuple):
+    """The scope that a step nests in: a run and a step of it, 0 for the run itself."""
 
-    run: Run
+    run: TracedRun
     bits: int
+    place: Place = ()
+    """Kinds and names of the steps around, as far as they are this framework's."""
 
 
-class SpanStep(StepDraft):
+class TrackedStep(PendingStep):
     """A step that is ended by `end_step`."""
 
-    __slots__ = ("known_as",)
+    __slots__ = ("place",)
 
-    run: Run
-    known_as: tuple[StepKind, str]
-    """Kind and name at its start, under which attempts are counted: the end may know better ones."""
+    run: TracedRun
+    place: Place
+    """With kind and name at its start, under which attempts are counted: they may change until the end."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class Opening:
-    """What is known of a run or step at its start. `began_at_ns` is Unix time; 0 means now."""
+class SpanStart:
+    """The facts of a run or step at its start. `began_at_ns` is Unix time; 0 means now."""
 
     kind: StepKind
     name: str
@@ -49,89 +56,118 @@ class Opening:
     attempt: int = 0
     bits: int = 0
     began_at_ns: int = 0
+    work: object = None
+    """The arguments of a tool, if they are known: they are hashed at once. None if not."""
     run_id: str | None = None
-    """For a run, should one have to be started."""
+    """For the run, if one has to be started."""
     origin: Origin | None = None
     """The parent of that run, in another process."""
 
 
-def current_place() -> Place | None:
-    """Where the calling code is, by the SDK's own context."""
-    scope = CURRENT.get()
-    return None if scope is None else Place(scope.run, scope.bits)
+def current_parent() -> ParentScope | None:
+    """The scope that the calling code is in."""
+    scope = current_scope()
+    return None if scope is None else ParentScope(scope.run, scope.bits)
 
 
-def start_run(pipeline: Pipeline, opening: Opening, *, metadata: MetadataInput) -> Run:
-    """Start a run, which is the child of `opening.origin` or else of the run that the calling code is in."""
-    run = Run(pipeline)
-    if opening.run_id is not None:
-        run.run_id = opening.run_id
-    if opening.began_at_ns:
-        run.started_ns -= max(0, time_ns() - opening.began_at_ns)
-        run.started_us = opening.began_at_ns // 1_000
-    run.origin = opening.origin or _current_origin()
-    run.metadata = pipeline.fit.metadata(metadata)
-    pipeline.began(run)
+def start_run(recorder: Recorder, start: SpanStart, *, metadata: MetadataInput) -> Run:
+    """Start a run, which is the child of `start.origin` or else of the run that the calling code is in."""
+    run = Run(recorder)
+    if start.run_id is not None:
+        run.run_id = start.run_id
+    if start.began_at_ns:
+        run.started_ns -= max(0, time_ns() - start.began_at_ns)
+        run.started_us = start.began_at_ns // 1_000
+    run.origin = start.origin or _current_origin()
+    run.metadata = recorder.sanitizer.waiting_metadata(metadata)
+    recorder.run_started(run)
     return run
 
 
 def _current_origin() -> Origin | None:
-    place = current_place()
-    return None if place is None else Origin(place.run.run_id, place.bits, sampled=place.run.held is None)
+    parent = current_parent()
+    return None if parent is None else Origin(parent.run.run_id, parent.bits, sampled=parent.run.tail_buffer is None)
 
 
-def end_run(run: Run, *, fault: Fault | None, cause_bits: int, ended_at_ns: int) -> None:
-    """End a run: as `failure` with a fault, else as its steps say. A run that the agent's code ended already stays as it is."""
+def end_run(run: TracedRun, *, fault: Fault | None, interrupted: bool, cause_bits: int, ended_at_ns: int) -> None:
+    """End a run as its fault and its steps say. A run that the agent's code has ended stays as it is.
+
+    `interrupted`: one of its steps was, to ask a person, and the framework kept that from the run.
+    """
+    reason = EndReason.COMPLETED if fault is None else reason_of_fault(fault)
+    ending = ending_for(run, EndReason.INTERRUPTED if interrupted and reason is EndReason.COMPLETED else reason)
     if not run.claim_end():
         return
-    end = RunEndDraft(
-        run,
-        seq=next(run.seqs),
-        ended_ns=_moment_ns(run, ended_at_ns),
-        status=run.concluded() if fault is None else RunEnd.FAILURE,
-        emitted=next(run.emissions),
-        evidence=None if fault is None else _evidence(fault),
-        cause_bits=cause_bits,
-    )
-    run.pipeline.over(run, end)
+    end = run.new_end(_moment_ns(run, ended_at_ns), ending.status, ending.reason)
+    if fault is not None and ending.is_error:
+        end.evidence = _evidence(fault, run)
+    if ending.is_error:
+        end.cause_bits = cause_bits
+    run.recorder.run_ended(run, end)
 
 
-def start_step(place: Place, opening: Opening) -> SpanStep:
-    """Start a step at `place`."""
-    run, step = place.run, SpanStep()
+def reason_of_fault(fault: Fault) -> EndReason | None:
+    """The reason to end that a fault stands for; None: it is an error."""
+    return reason_of_class(fault.error_class) if isinstance(fault, Evidence) else reason_of(fault)
+
+
+def start_step(parent: ParentScope, start: SpanStart) -> TrackedStep:
+    """Start a step in `parent`."""
+    run, step = parent.run, TrackedStep()
     step.run = run
-    step.kind, step.name = step.known_as = opening.kind, opening.name
-    step.bits = opening.bits or new_step_bits()
-    step.parent_bits = place.bits
-    outcomes = run.remembering().outcomes
-    step.attempt = opening.attempt or outcomes.next_attempt(parent=place.bits, kind=opening.kind, name=opening.name)
-    step.metadata = dict(opening.metadata)
-    step.evidence = None
-    step.cause_bits = 0
-    step.seq = next(run.seqs)
-    step.began_ns = _moment_ns(run, opening.began_at_ns)
+    step.kind, step.name = start.kind, start.name
+    step.place = (*parent.place, (start.kind, start.name))
+    step.bits = start.bits or new_step_bits()
+    step.parent_bits = parent.bits
+    step.metadata = dict(start.metadata)
+    step.evidence = step.facts = None
+    step.seq = run.next_seq()
+    step.began_ns = _moment_ns(run, start.began_at_ns)
     step.ended_ns = 0
+    step.attempt = -start.attempt
+    if start.work is not None:
+        identify(step, start.work)
+    if not step.attempt:
+        step.attempt = run.ensure_error_history().steps.attempt_of(_call(step))
     return step
 
 
-def end_step(step: SpanStep, *, fault: Fault | None, cause_bits: int, ended_at_ns: int) -> None:
-    """End a step and hand it to the queue. Whoever calls this has to make sure that it is called once."""
+def identify(step: TrackedStep, work: object) -> None:
+    """Say with which arguments a tool is called."""
+    facts = step.facts = step.facts or StepFacts()
+    kind, name = step.place[-1]
+    facts.work_digest = digest_of(step.run.work_salt(), kind, name, (work,))
+
+
+def _call(step: TrackedStep) -> Call:
+    digest = None if step.facts is None else step.facts.work_digest
+    return Call(step.place, digest, step.began_ns, step.ended_ns, max(0, -step.attempt))
+
+
+def end_step(
+    step: TrackedStep, *, fault: Fault | None, returned: ReturnedError | None, cause_bits: int, ended_at_ns: int
+) -> None:
+    """End a step and hand it to the queue. To be called once per step."""
     run = step.run
     step.ended_ns = _moment_ns(run, ended_at_ns)
-    kind, name = step.known_as
-    if fault is None:
-        run.remembering().outcomes.succeeded(parent=step.parent_bits, kind=kind, name=name)
-    else:
-        step.evidence, step.cause_bits = _evidence(fault), cause_bits
-        run.remembering().outcomes.errored(parent=step.parent_bits, kind=kind, name=name, attempt=step.attempt)
-    next(run.emissions)
-    run.outlet.detail(step)
+    run.emitted += 1
+    if fault is not None:
+        step.evidence, step.cause_bits = _evidence(fault, run), cause_bits
+    if returned is not None:
+        facts = step.facts = step.facts or StepFacts()
+        facts.returned_error = returned
+    outcomes = run.ensure_error_history().steps
+    with run.recorder.lock:
+        attempt = outcomes.ended(_call(step), failed=fault is not None or returned is not None)
+    if step.attempt > 0:
+        step.attempt = attempt
+    run.sink.put_step(step)
 
 
-def _evidence(fault: Fault) -> Evidence:
-    return fault if isinstance(fault, Evidence) else evidence_of(fault)
+def _evidence(fault: Fault, run: TracedRun) -> Evidence:
+    return fault if isinstance(fault, Evidence) else evidence_of(fault, read_text=run.recorder.read_errors)
 
 
-def _moment_ns(run: Run, at_ns: int) -> int:
-    """A reading of the monotonic clock: now, or what it was at the Unix time `at_ns` by the run's own two clocks."""
+def _moment_ns(run: TracedRun, at_ns: int) -> int:
+    """A reading of the monotonic clock: now, or at the Unix time `at_ns` by the run's own two clocks."""
     return run.started_ns + at_ns - run.started_us * 1_000 if at_ns else perf_counter_ns()

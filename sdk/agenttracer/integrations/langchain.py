@@ -1,4 +1,4 @@
-"""LangChain and LangGraph: a callback handler that makes runs and steps of what they do. `_langchain_reading` says what it reads.
+"""LangChain and LangGraph: a callback handler that makes runs and steps of their runs. `_langchain_fields` reads their objects.
 
 A root chain, graph, model, tool or retriever is a run, or a step of the run that the calling code is in. Nesting follows
 LangChain's own run ids, so threads, tasks and executors do not matter.
@@ -10,11 +10,10 @@ from typing import Final
 from uuid import UUID
 
 from agenttracer import AgentTracer
-from agenttracer.integrations import _langchain_reading as reading
+from agenttracer.integrations import _langchain_fields as fields
 from agenttracer.integrations._labels import only
-from agenttracer.integrations._spans import Opening
-from agenttracer.integrations._trail import Trail, guarded
-from agenttracer.wire.events import Evidence
+from agenttracer.integrations._span_tracker import SpanTracker, guarded
+from agenttracer.integrations._spans import SpanStart
 from agenttracer.wire.vocabulary import StepKind
 
 try:
@@ -22,16 +21,13 @@ try:
 except ImportError as missing:
     raise ImportError("agenttracer.integrations.langchain needs LangChain: pip install langchain-core") from missing
 
-_TOOL_ERROR: Final = Evidence(error_code="tool_error")
-"""Of a tool that made an error message for the model out of its exception: the class is gone by then."""
-
 _NAMELESS: Final = {
     StepKind.OTHER: "chain",
     StepKind.RESPOND: "model",
     StepKind.TOOL: "tool",
     StepKind.RETRIEVE: "retriever",
 }
-"""Names of components that LangChain says no name of, such as LangGraph's routing functions under async."""
+"""Names of components that LangChain gives no name, such as LangGraph's routing functions under async."""
 
 
 class AgentTracerCallbackHandler(BaseCallbackHandler):
@@ -39,15 +35,15 @@ class AgentTracerCallbackHandler(BaseCallbackHandler):
 
     One handler serves any number of invocations, threads and event loops. Chains and graph nodes are steps of kind `other`,
     tools `tool`, retrievers `retrieve`; a model call is `plan` when its message calls tools, else `respond`. Of the
-    `metadata` of invocations only what stands under `metadata_keys` is kept, and only labels, numbers and booleans.
+    `metadata` of invocations only the values under `metadata_keys` are kept, and only labels, numbers and booleans.
     """
 
     run_inline = True
-    """In the caller's own thread, also for async: nothing here waits, and the order of callbacks is kept."""
+    """Called in the caller's own thread, also for async: nothing here waits, and the callbacks keep their order."""
 
     def __init__(self, tracer: AgentTracer, *, metadata_keys: Collection[str] = ()) -> None:
-        self.trail = Trail(tracer, framework="langchain")
-        self.raise_error = self.trail.strict
+        self.tracker = SpanTracker(tracer, framework="langchain")
+        self.raise_error = self.tracker.strict
         self._metadata_keys = tuple(metadata_keys)
 
     @guarded
@@ -60,9 +56,9 @@ class AgentTracerCallbackHandler(BaseCallbackHandler):
         parent_run_id: UUID | None = None,
         **about: object,
     ) -> None:
-        """A chain, graph or node starts. LangGraph's plumbing is passed through."""
-        is_hidden = reading.HIDDEN_TAG in reading.tags_of(about)
-        if not (is_hidden and self.trail.pass_through(run_id, outer_key=parent_run_id)):
+        """A chain, graph or node starts. LangGraph's internal nodes make no step."""
+        is_hidden = fields.HIDDEN_TAG in fields.tags_of(about)
+        if not (is_hidden and self.tracker.pass_through(run_id, outer_key=parent_run_id)):
             self._start(StepKind.OTHER, serialized, about, run_id=run_id, parent_run_id=parent_run_id)
 
     @guarded
@@ -75,7 +71,7 @@ class AgentTracerCallbackHandler(BaseCallbackHandler):
         parent_run_id: UUID | None = None,
         **about: object,
     ) -> None:
-        """A chat model is asked."""
+        """A call of a chat model starts."""
         self._start(StepKind.RESPOND, serialized, about, run_id=run_id, parent_run_id=parent_run_id)
 
     @guarded
@@ -88,21 +84,22 @@ class AgentTracerCallbackHandler(BaseCallbackHandler):
         parent_run_id: UUID | None = None,
         **about: object,
     ) -> None:
-        """A completion model is asked."""
+        """A call of a completion model starts."""
         self._start(StepKind.RESPOND, serialized, about, run_id=run_id, parent_run_id=parent_run_id)
 
     @guarded
     def on_tool_start(
         self,
         serialized: object,
-        input_str: object,  # noqa: ARG002 - content
+        input_str: object,
         *,
         run_id: UUID,
         parent_run_id: UUID | None = None,
         **about: object,
     ) -> None:
-        """A tool is called."""
-        self._start(StepKind.TOOL, serialized, about, run_id=run_id, parent_run_id=parent_run_id)
+        """A call of a tool starts. Of its arguments a digest is made, by which a later attempt is recognised."""
+        work = about.get("inputs") or input_str
+        self._start(StepKind.TOOL, serialized, about, run_id=run_id, parent_run_id=parent_run_id, work=work)
 
     @guarded
     def on_retriever_start(
@@ -114,46 +111,47 @@ class AgentTracerCallbackHandler(BaseCallbackHandler):
         parent_run_id: UUID | None = None,
         **about: object,
     ) -> None:
-        """A retriever is asked."""
+        """A call of a retriever starts."""
         self._start(StepKind.RETRIEVE, serialized, about, run_id=run_id, parent_run_id=parent_run_id)
 
     @guarded
     def on_llm_new_token(self, token: object, *, run_id: UUID, **_about: object) -> None:  # noqa: ARG002 - content
-        """Something was streamed: of the first token the time is kept, of the others nothing."""
-        opened = self.trail.find(run_id)
+        """A token was streamed. Only the time of the first one is kept."""
+        opened = self.tracker.find(run_id)
         if opened is not None and not opened.mark:
             opened.mark = perf_counter_ns()
 
     @guarded
     def on_chain_end(self, outputs: object, *, run_id: UUID, **_about: object) -> None:  # noqa: ARG002 - content
         """A chain, graph or node ended."""
-        self.trail.end(run_id)
+        self.tracker.end(run_id)
 
     @guarded
     def on_llm_end(self, response: object, *, run_id: UUID, **_about: object) -> None:
         """A model answered."""
-        kind = StepKind.PLAN if reading.decides(response) else StepKind.RESPOND
-        self.trail.end(run_id, kind=kind, metadata={**reading.answered(response), **self._streaming(run_id)})
+        kind = StepKind.PLAN if fields.calls_tools(response) else StepKind.RESPOND
+        self.tracker.end(run_id, kind=kind, metadata={**fields.result_metadata(response), **self._streaming(run_id)})
 
     @guarded
     def on_tool_end(self, output: object, *, run_id: UUID, **_about: object) -> None:
-        """A tool answered, or made an error message of its exception."""
-        self.trail.end(run_id, fault=_TOOL_ERROR if reading.is_error_message(output) else None)
+        """A tool answered, perhaps by returning an error. Of the result no more than that is read."""
+        returned = self.tracker.returned_error(fields.tool_result(output), flagged=fields.is_error_message(output))
+        self.tracker.end(run_id, returned=returned)
 
     @guarded
     def on_retriever_end(self, documents: object, *, run_id: UUID, **_about: object) -> None:
         """A retriever answered: the documents are counted."""
         found = len(documents) if isinstance(documents, list | tuple) else None
-        self.trail.end(run_id, metadata=only(result_count=found))
+        self.tracker.end(run_id, metadata=only(result_count=found))
 
     @guarded
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **_about: object) -> None:
-        """A chain, graph or node raised, was interrupted to ask a person, or is not read on."""
+        """A chain, graph or node raised, was interrupted to ask a person, or its stream was not read to the end."""
         self._raised(error, run_id)
 
     @guarded
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **_about: object) -> None:
-        """A model raised. What it had streamed until then is not looked at."""
+        """A model raised. The text streamed until then is not read."""
         self._raised(error, run_id)
 
     @guarded
@@ -168,28 +166,35 @@ class AgentTracerCallbackHandler(BaseCallbackHandler):
 
     @guarded
     def on_retry(self, retry_state: object, *, run_id: UUID, **_about: object) -> None:
-        """A model is asked again inside one call."""
-        opened = self.trail.find(run_id)
+        """A model is called again inside one call."""
+        opened = self.tracker.find(run_id)
         if opened is not None and opened.step is not None:
-            opened.step.metadata = {**(opened.step.metadata or {}), **reading.retried(retry_state)}
+            opened.step.metadata = {**(opened.step.metadata or {}), **fields.retry_metadata(retry_state)}
 
     def _start(
-        self, kind: StepKind, serialized: object, about: Mapping[str, object], *, run_id: UUID, parent_run_id: UUID | None
+        self,
+        kind: StepKind,
+        serialized: object,
+        about: Mapping[str, object],
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None,
+        work: object = None,
     ) -> None:
-        name = self.trail.name(reading.name_of(serialized, about.get("name")), otherwise=_NAMELESS[kind])
-        metadata = reading.placed(about.get("metadata"), self._metadata_keys)
+        name = self.tracker.name(fields.name_of(serialized, about.get("name")), otherwise=_NAMELESS[kind])
+        metadata = fields.graph_metadata(about.get("metadata"), self._metadata_keys)
         if kind is StepKind.RESPOND:
-            metadata |= reading.asked(about)
-        attempt = reading.attempt_of(about)
-        opening = Opening(kind=kind, name=name, metadata=metadata, attempt=attempt)
-        self.trail.start(run_id, opening, outer_key=parent_run_id)
+            metadata |= fields.model_metadata(about)
+        attempt = fields.attempt_of(about)
+        start = SpanStart(kind=kind, name=name, metadata=metadata, attempt=attempt, work=work)
+        self.tracker.start(run_id, start, outer_key=parent_run_id)
 
     def _streaming(self, run_id: UUID) -> dict[str, int]:
-        opened = self.trail.find(run_id)
+        opened = self.tracker.find(run_id)
         if opened is None or opened.step is None or not opened.mark:
             return {}
         return {"first_token_ms": (opened.mark - opened.step.began_ns) // 1_000_000}
 
     def _raised(self, error: BaseException, run_id: UUID) -> None:
-        metadata = {"interrupted": True} if reading.is_interrupt(error) else {}
-        self.trail.end(run_id, fault=error, metadata={**metadata, **self._streaming(run_id)})
+        metadata = {"interrupted": True} if fields.is_interrupt(error) else {}
+        self.tracker.end(run_id, fault=error, metadata={**metadata, **self._streaming(run_id)})

@@ -1,17 +1,16 @@
 """The OpenAI Agents SDK: a tracing processor that makes runs of its traces and steps of its spans.
 
-What it reads stands in `_openai_reading`. A trace that starts while a run of the same tracer is active becomes a step of
-that run.
+`_openai_fields` reads the spans. A trace that starts while a run of the same tracer is active becomes a step of that run.
 """
 
 import sys
 from asyncio import CancelledError
 
 from agenttracer import AgentTracer
-from agenttracer.integrations import _openai_reading as reading
+from agenttracer.integrations import _openai_fields as fields
 from agenttracer.integrations._labels import run_id_of
-from agenttracer.integrations._spans import Fault, Opening
-from agenttracer.integrations._trail import Open, Trail, guarded
+from agenttracer.integrations._span_tracker import OpenSpan, SpanTracker, guarded
+from agenttracer.integrations._spans import Fault, SpanStart
 from agenttracer.wire.vocabulary import StepKind
 
 try:
@@ -32,41 +31,49 @@ class AgentTracerTracingProcessor(TracingProcessor):
     """
 
     def __init__(self, tracer: AgentTracer) -> None:
-        self.trail = Trail(tracer, framework="openai-agents")
+        self.tracker = SpanTracker(tracer, framework="openai-agents")
         self._tracer = tracer
 
     @guarded
     def on_trace_start(self, trace: Trace) -> None:
         """A workflow starts."""
-        name = self.trail.name(trace.name, otherwise="trace")
+        name = self.tracker.name(trace.name, otherwise="trace")
         run_id = run_id_of(trace.trace_id.removeprefix(_TRACE_PREFIX))
-        opened = self.trail.start(trace.trace_id, Opening(kind=StepKind.OTHER, name=name, metadata={}, run_id=run_id))
+        opened = self.tracker.start(trace.trace_id, SpanStart(kind=StepKind.OTHER, name=name, metadata={}, run_id=run_id))
         _remember_exception(opened)
 
     @guarded
     def on_trace_end(self, trace: Trace) -> None:
-        """A workflow ended, as a failure when an exception is what ended it."""
-        self.trail.end(trace.trace_id, fault=_new_exception(self.trail.find(trace.trace_id)))
+        """A workflow ended; as a failure if an exception ended it."""
+        self.tracker.end(trace.trace_id, fault=_new_exception(self.tracker.find(trace.trace_id)))
 
     @guarded
     def on_span_start(self, span: Span[SpanData]) -> None:
         """An agent, turn, model call, tool, handoff or guardrail starts."""
         span_type = span.span_data.type
-        name = self.trail.name(getattr(span.span_data, "name", None), otherwise=span_type)
-        opening = Opening(kind=reading.kind_of(span_type), name=name, metadata={})
-        parent = span.parent_id if self.trail.find(span.parent_id) is not None else span.trace_id
-        _remember_exception(self.trail.start(span.span_id, opening, outer_key=parent))
+        name = self.tracker.name(getattr(span.span_data, "name", None), otherwise=span_type)
+        start = SpanStart(kind=fields.kind_of(span_type), name=name, metadata={})
+        parent = span.parent_id if self.tracker.find(span.parent_id) is not None else span.trace_id
+        _remember_exception(self.tracker.start(span.span_id, start, outer_key=parent))
 
     @guarded
     def on_span_end(self, span: Span[SpanData]) -> None:
         """It ended."""
         data = span.span_data
-        fault = _fault(_new_exception(self.trail.find(span.span_id)), span)
-        kind = StepKind.PLAN if data.type in reading.MODEL_SPANS and reading.decides(data) else None
-        self.trail.end(span.span_id, fault=fault, kind=kind, metadata=reading.details(data.type, data))
+        fault = _fault(_new_exception(self.tracker.find(span.span_id)), span)
+        kind = StepKind.PLAN if data.type in fields.MODEL_SPANS and fields.calls_tools(data) else None
+        is_tool = data.type == "function"
+        self.tracker.end(
+            span.span_id,
+            fault=fault,
+            returned=self.tracker.returned_error(getattr(data, "output", None)) if is_tool and fault is None else None,
+            work=getattr(data, "input", None) if is_tool else None,
+            kind=kind,
+            metadata=fields.details(data.type, data),
+        )
 
     def shutdown(self) -> None:
-        """Nothing: the tracer is the agent's own, which may go on using it, and it sends what is left when the process ends."""
+        """Does nothing: the agent may go on using its tracer, which sends the rest when the process ends."""
 
     def force_flush(self) -> None:
         """Flush the tracer. Blocks for at most its default of 10 s."""
@@ -74,18 +81,18 @@ class AgentTracerTracingProcessor(TracingProcessor):
 
 
 def _fault(error: BaseException | None, span: Span[SpanData]) -> Fault | None:
-    """What ended a span badly. Cancelling is how the Agents SDK ends a model's call in time, and then the span says more."""
-    said = reading.error_of(span.error)
+    """The reason of a span's failure. The Agents SDK cancels a model's call that takes too long: the span's error says more."""
+    said = fields.error_of(span.error)
     return said if error is None or (isinstance(error, CancelledError) and said is not None) else error
 
 
-def _remember_exception(opened: Open | None) -> None:
-    """Note which exception is being handled around the start, as a number, so that it is not taken for one from inside."""
+def _remember_exception(opened: OpenSpan | None) -> None:
+    """Note the exception that is being handled at the start, as a number, so that the end does not take it for the span's own."""
     if opened is not None:
         opened.mark = id(sys.exception()) if sys.exception() is not None else 0
 
 
-def _new_exception(opened: Open | None) -> BaseException | None:
-    """The exception that is unwinding the span's block right now. The Agents SDK itself passes on texts alone."""
+def _new_exception(opened: OpenSpan | None) -> BaseException | None:
+    """The exception that is unwinding the span's block right now. The Agents SDK itself passes on only texts."""
     error = sys.exception()
     return None if opened is None or error is None or id(error) == opened.mark else error

@@ -1,6 +1,6 @@
-"""OpenTelemetry: a span processor that makes runs and steps of spans, whoever instrumented them.
+"""OpenTelemetry: a span processor that makes runs and steps of spans from any instrumentation.
 
-What it reads stands in `_otel_reading`. A root span is a run under its trace id, and a step too unless its kind is `other`;
+`_otel_fields` reads the spans. A root span is a run under its trace id, and a step too unless its kind is `other`;
 every other span is a step under its span id. A span that continues another process's trace is a run of its own, the child
 of that trace's run.
 """
@@ -10,10 +10,10 @@ from typing import Final
 from uuid import UUID
 
 from agenttracer import AgentTracer
-from agenttracer._traceparent import Origin
-from agenttracer.integrations import _otel_reading as reading
-from agenttracer.integrations._spans import Opening
-from agenttracer.integrations._trail import Trail, guarded
+from agenttracer._events.traceparent import Origin
+from agenttracer.integrations import _otel_fields as fields
+from agenttracer.integrations._span_tracker import SpanTracker, guarded
+from agenttracer.integrations._spans import SpanStart
 from agenttracer.wire.events import Evidence
 from agenttracer.wire.vocabulary import StepKind
 
@@ -32,12 +32,12 @@ _LAST_HALF: Final = (1 << 64) - 1
 class AgentTracerSpanProcessor(SpanProcessor):
     """Install it with `provider.add_span_processor(AgentTracerSpanProcessor(tracer))`, beside or instead of others.
 
-    Sees the spans that the provider samples. A root span that starts while a run of the same tracer is active becomes a
+    It receives the spans that the provider samples. A root span that starts while a run of the same tracer is active becomes a
     step of that run.
     """
 
     def __init__(self, tracer: AgentTracer) -> None:
-        self.trail = Trail(tracer, framework="opentelemetry")
+        self.tracker = SpanTracker(tracer, framework="opentelemetry")
         self._tracer = tracer
 
     @guarded
@@ -47,8 +47,8 @@ class AgentTracerSpanProcessor(SpanProcessor):
         context, parent = span.get_span_context(), span.parent
         if context is None:
             return
-        kind, name = self._known(span)
-        opening = Opening(
+        kind, name = self._kind_and_name(span)
+        start = SpanStart(
             kind=kind,
             name=name,
             metadata={},
@@ -57,37 +57,36 @@ class AgentTracerSpanProcessor(SpanProcessor):
             run_id=_run_id(context) if parent is None else None,
             origin=None if parent is None else _origin(parent),
         )
-        self.trail.start(_key(context), opening, outer_key=None if parent is None else _key(parent))
+        self.tracker.start(_key(context), start, outer_key=None if parent is None else _key(parent))
 
     @guarded
     def on_end(self, span: ReadableSpan) -> None:
         """A span ended."""
         context = span.get_span_context()
-        opened = None if context is None else self.trail.find(_key(context))
+        opened = None if context is None else self.tracker.find(_key(context))
         if context is None or opened is None:
             return
-        kind, name = self._known(span)
+        kind, name = self._kind_and_name(span)
         if opened.step is not None:
             opened.step.name = name
-        self.trail.end(
+        self.tracker.end(
             _key(context),
             fault=_error_of(span),
             kind=kind,
-            metadata=reading.details(_attributes(span)),
+            metadata=fields.details(_attributes(span)),
             ended_at_ns=span.end_time or 0,
         )
 
     def shutdown(self) -> None:
-        """Nothing: the tracer is the agent's own, which may go on using it, and it sends what is left when the process ends."""
+        """Does nothing: the agent may go on using its tracer, which sends the rest when the process ends."""
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Flush the tracer. Blocks for at most `timeout_millis`; whether everything was sent or given up by then."""
+        """Flush the tracer. Blocks for at most `timeout_millis`; true if everything was sent or dropped by then."""
         return self._tracer.flush(timeout_millis / 1_000).complete
 
-    def _known(self, span: ReadableSpan) -> tuple[StepKind, str]:
-        attributes = _attributes(span)
-        kind = reading.kind_of(attributes)
-        return kind, self.trail.name(reading.named(attributes, kind), otherwise=reading.described(attributes, span.name))
+    def _kind_and_name(self, span: ReadableSpan) -> tuple[StepKind, str]:
+        known, name = fields.known(_attributes(span), span.name)
+        return known.kind, name
 
 
 def _key(context: SpanContext) -> tuple[int, int]:
@@ -95,7 +94,7 @@ def _key(context: SpanContext) -> tuple[int, int]:
 
 
 def _attributes(span: ReadableSpan) -> Mapping[str, object]:
-    """To be read while the hook runs. A plain dict, since each look into OpenTelemetry's own takes a lock."""
+    """A plain dict, since each look into OpenTelemetry's own takes a lock."""
     return dict(span.attributes or {})
 
 
@@ -114,4 +113,4 @@ def _error_of(span: ReadableSpan) -> Evidence | None:
     if span.status.status_code is not StatusCode.ERROR:
         return None
     types = [(event.attributes or {}).get("exception.type") for event in span.events if event.name == "exception"]
-    return reading.error_of(_attributes(span), types[-1] if types else None)
+    return fields.error_of(_attributes(span), types[-1] if types else None)

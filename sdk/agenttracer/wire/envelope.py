@@ -1,4 +1,4 @@
-"""What carries events: the batch that a producer posts, the record that lies in the topic, and the rules of versions."""
+"""The envelopes of events: the batch that a producer posts, the record in the topic, and the rules of versions."""
 
 import re
 from collections.abc import Sequence
@@ -9,14 +9,14 @@ from agenttracer.wire.events import Event, Name, RequiredName, TimeUs
 from agenttracer.wire.form import VERSION_PATTERN
 
 _VERSION: Final = re.compile(VERSION_PATTERN)
-VERSION: Final = "1.0"
+VERSION: Final = "1.1"
 SUPPORTED: Final = "1.x"
 BATCH_MAX_EVENTS: Final = 5_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Producer:
-    """Who speaks: one tracer in one process. `id` is random and new in every process."""
+    """The source of events: one tracer in one process. `id` is random and new in every process."""
 
     id: Name
     agent: RequiredName

@@ -1,4 +1,4 @@
-"""What the contract can object to.
+"""The errors of the contract.
 
 ContractError (ValueError)
 └── VersionError    the batch or record is of a major version that this reader does not know
@@ -14,7 +14,7 @@ class ContractError(ValueError):
         self.rule = rule
 
     def below(self, prefix: str) -> "ContractError":
-        """The same objection, seen from one level further out."""
+        """The same error, with the field's path one level longer."""
         return type(self)(field=f"{prefix}.{self.field}" if self.field else prefix, rule=self.rule)
 
 

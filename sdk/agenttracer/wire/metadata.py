@@ -1,4 +1,4 @@
-"""The rule of metadata: which entries may travel. Pure, and cheap to import: the SDK asks it on the agent's thread."""
+"""The rule of metadata: which entries may travel. Pure, and cheap to import: the SDK checks it on the agent's thread."""
 
 import math
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
-"""The reference reader: plain Python values in, contract objects out, built only from what the contract allows.
+"""The reference reader: plain Python values in, contract objects out, built only from the members that the contract allows.
 
-It is generated from the annotations in `events` and `envelope`, so a constraint stands in one place. Services read with a
-faster reader built from the same annotations and come here for whatever that one refuses: to say what is wrong, to drop
-what may be dropped, and to count what is unknown. A property test holds the two equal.
+It is generated from the annotations in `events` and `envelope`, so a constraint stands in one place. Services use a faster
+reader built from the same annotations. They use this one for input that the faster one refuses: it names the fault, leaves out
+optional values that do not fit, and counts unknown members. A property test holds the two equal.
 """
 
 import types
@@ -35,14 +35,14 @@ _KINDS: Final[Mapping[object, type[Event]]] = {kind.type: kind for kind in EVENT
 
 @dataclass(slots=True)
 class Notes:
-    """What a reader left out, by rule: `dropped` did not fit, `unknown` are members this version does not know."""
+    """Counts of values that a reader left out: `dropped` by the rule they broke, `unknown` for members of a later version."""
 
     dropped: Counter[str] = dataclass_field(default_factory=Counter)
     unknown: int = 0
 
 
 class Unfit:
-    """What to do with a value that may be left out: object to it. The worker's choice: a record is right or a dead letter."""
+    """The policy for a value that does not fit: raise. For the worker: a record is valid or a dead letter."""
 
     def __init__(self) -> None:
         self.notes = Notes()
@@ -51,20 +51,20 @@ class Unfit:
         """An optional value does not fit."""
         raise error
 
-    def name(self, value: str, error: ContractError) -> str:  # noqa: ARG002 - `Lenient` makes use of it
-        """A required name does not fit; the answer stands in for it."""
+    def name(self, value: str, error: ContractError) -> str:  # noqa: ARG002 - `Lenient` uses it
+        """A required name does not fit. Returns its replacement."""
         raise error
 
 
 class Lenient(Unfit):
-    """Leave out what does not fit, count it, keep the event. The gateway's choice."""
+    """Leave out a value that does not fit, count it, keep the event. For the gateway."""
 
     def optional(self, error: ContractError) -> None:
         """Counted and left out."""
         self.notes.dropped[error.rule] += 1
 
     def name(self, value: str, error: ContractError) -> str:
-        """Spaces become `-`; what still does not fit becomes `__invalid__`. Counted either way."""
+        """Spaces become `-`; a name that still does not fit becomes `__invalid__`. Counted either way."""
         self.notes.dropped[error.rule] += 1
         return form.fitting_name(value)
 

@@ -1,4 +1,4 @@
-"""The log's contract: topic names, keys, headers, who writes and who reads. See also `envelope.Record`.
+"""The log's contract: topic names, keys, headers, writers and readers. See also `envelope.Record`.
 
 | topic | key | value | written by | read by |
 |---|---|---|---|---|

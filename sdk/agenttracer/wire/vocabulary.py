@@ -1,11 +1,12 @@
 """The closed sets of the contract. Adding a member is a minor version, removing or renaming one a major version."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
 
 class StepKind(StrEnum):
-    """What a step does in its run."""
+    """The kind of work that a step does in its run."""
 
     PLAN = "plan"
     RETRIEVE = "retrieve"
@@ -29,8 +30,43 @@ class RunEnd(StrEnum):
     FAILURE = "failure"
 
 
+class EndReason(StrEnum):
+    """Why a run, or an agent inside a run, ended. `END_STATUS` says which status each goes with."""
+
+    COMPLETED = "completed"
+    ERROR = "error"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+    LIMIT_STEPS = "limit_steps"
+    LIMIT_TIME = "limit_time"
+    LIMIT_TOKENS = "limit_tokens"
+    LIMIT_COST = "limit_cost"
+    EXITED = "exited"
+
+
+END_STATUS: Final[Mapping[EndReason, frozenset[RunEnd]]] = {
+    EndReason.COMPLETED: frozenset({RunEnd.SUCCESS, RunEnd.PARTIAL}),
+    EndReason.ERROR: frozenset({RunEnd.FAILURE}),
+    EndReason.CANCELLED: frozenset({RunEnd.PARTIAL}),
+    EndReason.INTERRUPTED: frozenset({RunEnd.PARTIAL}),
+    EndReason.LIMIT_STEPS: frozenset({RunEnd.FAILURE}),
+    EndReason.LIMIT_TIME: frozenset({RunEnd.FAILURE}),
+    EndReason.LIMIT_TOKENS: frozenset({RunEnd.FAILURE}),
+    EndReason.LIMIT_COST: frozenset({RunEnd.FAILURE}),
+    EndReason.EXITED: frozenset({RunEnd.PARTIAL}),
+}
+"""The ends that a reason may stand beside. Workers leave out a reason that contradicts its status."""
+
+
+class RunKind(StrEnum):
+    """What a run is. A trace whose root is no agent is none itself; agents inside it are."""
+
+    AGENT = "agent"
+    TRACE = "trace"
+
+
 class RunStatus(StrEnum):
-    """How a run stands in the store: an end, or its absence (`abandoned` once its silence lasted too long)."""
+    """A run's status in the store: an end, `running`, or `abandoned` after too long a silence."""
 
     RUNNING = "running"
     SUCCESS = "success"
@@ -49,7 +85,7 @@ class FailureType(StrEnum):
 
 
 class FailureCode(StrEnum):
-    """What classification can find. Producers may record further codes of their own, in the same form."""
+    """The codes that classification can find. Producers may record further codes of their own, in the same form."""
 
     TIMEOUT = "timeout"
     RATE_LIMITED = "rate_limited"
@@ -68,12 +104,22 @@ class FailureCode(StrEnum):
     CANCELLED = "cancelled"
     STEP_LIMIT_EXCEEDED = "step_limit_exceeded"
     LOOP_SUSPECTED = "loop_suspected"
+    TIME_LIMIT_EXCEEDED = "time_limit_exceeded"
+    TOKEN_LIMIT_EXCEEDED = "token_limit_exceeded"  # noqa: S105 - no secret
+    COST_LIMIT_EXCEEDED = "cost_limit_exceeded"
+    CODE_ERROR = "code_error"
+    TOOL_ERROR = "tool_error"
+    TOOL_UNAVAILABLE = "tool_unavailable"
+    GUARDRAIL_TRIPPED = "guardrail_tripped"
+    HANDOFF_FAILED = "handoff_failed"
+    OUTPUT_TRUNCATED = "output_truncated"
+    EMPTY_ANSWER = "empty_answer"
     UNHANDLED_EXCEPTION = "unhandled_exception"
     ABANDONED = "abandoned"
 
 
 class DropReason(StrEnum):
-    """Why a producer gave an event up before it was accepted."""
+    """Why a producer dropped an event before it was accepted."""
 
     QUEUE_FULL = "queue_full"
     TOO_LARGE = "too_large"
@@ -124,9 +170,14 @@ CONTENT_WORDS: Final = frozenset(
 )
 """Segments of a metadata key that name content. Under such a key only numbers and booleans may travel."""
 
+MEASURING_ENDINGS: Final = ("_tokens", "_count", "_chars", "_version", "_id", "_name", "_type", "_score", "_ms")
+"""Endings of segments that say what about the content a value is: it is not the content."""
+
 INVALID_NAME: Final = "__invalid__"
-"""Stands where a required name did not fit the form of names. It fits no form itself, so nobody can send it by accident."""
+"""Replaces a required name that did not fit the form of names. It fits no form itself, so no agent sends it by accident."""
+REDACTED_NAME: Final = "__redacted__"
+"""Replaces a required name in which a detector found what names must not hold: a number of a card, a secret, prose."""
 OTHER_NAME: Final = "__other__"
-"""Stands where a project brought more different names into a day than the gateway lets into statistics."""
-RESERVED_NAMES: Final = frozenset({INVALID_NAME, OTHER_NAME})
-"""What may stand for a required name besides names."""
+"""Replaces names beyond the number of different ones per project and day that the gateway lets into statistics."""
+RESERVED_NAMES: Final = frozenset({INVALID_NAME, REDACTED_NAME, OTHER_NAME})
+"""Allowed in place of a required name, though they are no names."""

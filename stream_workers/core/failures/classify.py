@@ -1,13 +1,13 @@
-"""The way through a table: which rule, if any, explains these facts."""
+"""Finds the rule of a table, if any, that explains some facts."""
 
 from functools import lru_cache
 from typing import Final
 
 from stream_workers.core.failures.evidence import Facts
 from stream_workers.core.failures.rules import Rule, Taxonomy
-from stream_workers.core.failures.v1 import V1
+from stream_workers.core.failures.v2 import V2
 
-PRESENT: Final = V1
+PRESENT: Final = V2
 """The taxonomy that is stored."""
 
 

@@ -17,8 +17,9 @@ from agenttracer.wire.form import is_code
 from agenttracer.wire.vocabulary import FailureType, StepKind
 from stream_workers.core.failures.rules import Rule, Taxonomy, When
 from stream_workers.core.failures.v1 import V1
+from stream_workers.core.failures.v2 import V2
 
-KNOWN: Final[Mapping[str, Taxonomy]] = {V1.name: V1}
+KNOWN: Final[Mapping[str, Taxonomy]] = {V1.name: V1, V2.name: V2}
 """The taxonomies of this release, by name."""
 _MEMBERS: Final = {"base", "remove", "rule"}
 _RULE_MEMBERS: Final = {"id", "code", "type", "before", "silent", "when"}
@@ -68,6 +69,10 @@ def _when(said: Mapping[str, Any]) -> When:
 
 
 def _condition(name: str, value: Any, place: str) -> Any:  # noqa: ANN401 - the members of When
+    if name == "says_nothing":
+        if value is not True:
+            raise TaxonomyError(f"{place}: must be true")
+        return value
     if name == "http_status_from":
         if type(value) is not int:
             raise TaxonomyError(f"{place}: must be a number")

@@ -1,7 +1,7 @@
-"""What a rule is: conditions on facts as plain data, the code they amount to, and ordered tables of them. No rule stands here.
+"""The form of a rule: conditions on facts as plain data, and a failure code; and ordered tables of rules. No rule stands here.
 
 All that is given in a `When` must hold; each of its sets holds when the fact is one of its members. Since rules are data, a
-table can be written in a file, compared with another one and tried before anybody relies on it.
+table can be written in a file, compared with another one, and tried before it is used.
 """
 
 from dataclasses import dataclass
@@ -27,6 +27,10 @@ class When(NamedTuple):
     finish_reason: Words = frozenset()
     kind: frozenset[StepKind] = frozenset()
     result_count: Numbers = frozenset()
+    name_has: tuple[str, ...] = ()
+    """Parts, any of which stands anywhere in the name of a tool."""
+    says_nothing: bool = False
+    """A model's answer of no token."""
 
     def holds(self, facts: Facts) -> bool:
         """Whether all that is asked for is so."""
@@ -39,7 +43,9 @@ class When(NamedTuple):
             and (not self.finish_reason or facts.finish_reason in self.finish_reason)
             and (not self.kind or facts.kind in self.kind)
             and (not self.result_count or facts.result_count in self.result_count)
+            and (not self.says_nothing or facts.says_nothing)
             and (not self.error_class_has or any(part in facts.error_class for part in self.error_class_has))
+            and (not self.name_has or any(part in facts.name for part in self.name_has))
         )
 
 

@@ -346,7 +346,7 @@ V1: Final = Taxonomy(
     name="1",
     silent=_SILENT,
     failed=(
-        # Cancellation first: whoever cancels usually has a timeout or a status in hand as well, and neither is the cause.
+        # Cancellation first: a cancelled call often has a timeout or a status as well, and neither is the cause.
         Rule(
             "class.cancelled",
             FailureCode.CANCELLED,

@@ -17,14 +17,14 @@ import pytest
 from producer_gateway.app import create_app as create_gateway
 from producer_gateway.settings import GatewaySettings
 from producer_gateway.testing import MemoryRecordLog
+from query_service.api.run_schema import RUN_EXAMPLE
 from query_service.app import create_app as create_query
-from query_service.run_answer import RUN_EXAMPLE
 from query_service.settings import QuerySettings
 from query_service.testing import FakeStore
-from query_service.testing_rows import FailureRow, RunRow, StepRow
-from servicekit.key_ring import KeyRing
-from servicekit.keys import Scope
-from servicekit.testing import MemoryKeys, ring_of
+from query_service.testing_rows import FailureSeed, RunSeed, StepSeed
+from servicekit.auth.key_cache import KeyCache
+from servicekit.auth.keys import Scope
+from servicekit.testing import MemoryKeys, cache_of
 from tests.support.served import served
 
 _RUN: Final = UUID(RUN_EXAMPLE["run_id"])
@@ -44,14 +44,17 @@ def headers(keys: MemoryKeys) -> dict[str, str]:
     return {"X-Api-Key": keys.create(Scope.INGEST, Scope.READ)}
 
 
-def gateway(ring: KeyRing) -> Any:
+def gateway(ring: KeyCache) -> Any:
     return create_gateway(GatewaySettings(), MemoryRecordLog(), keys=ring)
 
 
-def query(ring: KeyRing) -> Any:
+def query(ring: KeyCache) -> Any:
     """With the run that the document's examples ask for."""
-    rows = RunRow(run_id=_RUN), StepRow(run_id=_RUN), FailureRow(run_id=_RUN)
-    return create_query(QuerySettings(), FakeStore(*rows), keys=ring)
+    step_id, fingerprint = "00f067aa0ba902b7", "9ae0c8f1d2b34567"
+    rows = RunSeed(run_id=_RUN), StepSeed(run_id=_RUN, step_id=step_id), FailureSeed(run_id=_RUN, fingerprint=fingerprint)
+    app = create_query(QuerySettings(), FakeStore(*rows), keys=ring)
+    app.state.feeds.end()  # a tail would not
+    return app
 
 
 ACCEPTED_MIN: Final = 2
@@ -97,7 +100,7 @@ def test_a_service_is_as_described(service: Any, keys: MemoryKeys, headers: dict
     options += ["--continue-on-failure", "--no-color", "--suppress-health-check=all"]
     options += [f"--header={name}:{value}" for name, value in headers.items()]
     program = [Path(sys.executable).with_name("schemathesis"), f"--config-file={_HERE / 'schemathesis.toml'}", "run"]
-    ring = ring_of(keys, stale_max_s=math.inf)
+    ring = cache_of(keys, stale_max_s=math.inf)
     asyncio.run(ring.refresh())
     counted = Counted(service(ring))
     with served(counted) as url:

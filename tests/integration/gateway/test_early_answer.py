@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agenttracer._transport import Transport
-from agenttracer._verdict import Action, judge
+from agenttracer._export.response_action import Action, classify_response
+from agenttracer._export.transport import Transport
 from tests.support.gateway_process import DEADLINE_S, GatewayProcess, create_topic, gateway_process
 
 MIB = 1024 * 1024
@@ -54,5 +54,5 @@ def test_sdk_splits(gateway: GatewayProcess) -> None:
         api_url=f"http://127.0.0.1:{gateway.port}", api_key=None, connect_timeout_s=DEADLINE_S, request_timeout_s=DEADLINE_S
     )
     for _ in range(10):
-        assert judge(transport.post(os.urandom(3 * MIB))).action is Action.SPLIT
+        assert classify_response(transport.post(os.urandom(3 * MIB))).action is Action.SPLIT
     transport.close()

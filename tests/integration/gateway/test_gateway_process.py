@@ -18,6 +18,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from agenttracer.wire.envelope import VERSION
 from tests.support import stacks
 
 DEADLINE_S = 30.0
@@ -111,7 +112,7 @@ def test_request_to_record(tmp_path: Path, kafka_bootstrap: str, topic: str) -> 
         assert (answer.status_code, answer.json()) == (202, {"accepted": 1, "rejected": [], "dropped": {}})
     ((key, record),) = read(kafka_bootstrap, topic, 1)
     assert key == f"default:{EVENT['run_id']}".encode()
-    assert (record["v"], record["project"], record["producer"]) == ("1.0", "default", BATCH["producer"])
+    assert (record["v"], record["project"], record["producer"]) == (VERSION, "default", BATCH["producer"])
     assert record["events"] == [EVENT]
 
 

@@ -13,9 +13,9 @@ import httpx
 import pytest
 import trustme
 
-from agenttracer._transport import Transport
-from agenttracer._verdict import Action, judge
-from deploy import services
+from agenttracer._export.response_action import Action, classify_response
+from agenttracer._export.transport import Transport
+from agenttracer_cli.local import services
 from tests.integration.gateway.test_early_answer import MIB, TOO_LARGE
 from tests.support.gateway_process import create_topic
 from tests.support.stacks import until
@@ -63,7 +63,7 @@ def gateway(tmp_path: Path, kafka_bootstrap: str, certificate: Certificate, migr
         "AGENTTRACER_GATEWAY_ANONYMOUS_PROJECT": "default",
     }
     where = {"state_dir": tmp_path, "kafka_bootstrap": kafka_bootstrap, "topic": create_topic(kafka_bootstrap)}
-    service = services.gateway(**where, **keys(migrated_dsn["gateway"]), extra=extra)  # type: ignore[arg-type]  # as the keys say
+    service = services.gateway(**where, **keys(migrated_dsn["gateway"]), name_key="n" * 32, extra=extra)  # type: ignore[arg-type]  # as the keys say
     service.start()
     try:
         yield _until_ready(service, certificate)
@@ -72,17 +72,27 @@ def gateway(tmp_path: Path, kafka_bootstrap: str, certificate: Certificate, migr
 
 
 def _until_ready(service: services.Service, certificate: Certificate) -> str:
-    address = service.url.replace("http:", "https:")
+    """Its address. Another test's service may take the port before it listens: then it starts again on another one."""
     trust = ssl.create_default_context(cafile=certificate.ca)
 
     def ready() -> bool:
+        if service.pid is None:
+            service.start()
         try:
-            return httpx.get(f"{address}/ready", verify=trust).status_code == 200
+            return httpx.get(f"{_address(service)}/ready", verify=trust).status_code == 200
         except httpx.TransportError:
             return False
 
-    until(ready, timeout_s=DEADLINE_S, what=f"{service.name} is ready; {service.log_tail()}")
-    return address
+    try:
+        until(ready, timeout_s=DEADLINE_S, what=f"{service.name} is ready")
+    except AssertionError as error:
+        error.add_note(service.log_tail())
+        raise
+    return _address(service)
+
+
+def _address(service: services.Service) -> str:
+    return service.url.replace("http:", "https:")
 
 
 def test_sdk(gateway: str, certificate: Certificate) -> None:
@@ -138,7 +148,7 @@ def test_sdk_splits(gateway: str, certificate: Certificate, monkeypatch: pytest.
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate.ca))
     transport = Transport(api_url=gateway, api_key=None, connect_timeout_s=DEADLINE_S, request_timeout_s=DEADLINE_S)
     for _ in range(10):
-        assert judge(transport.post(os.urandom(3 * MIB))).action is Action.SPLIT
+        assert classify_response(transport.post(os.urandom(3 * MIB))).action is Action.SPLIT
     transport.close()
 
 

@@ -29,9 +29,10 @@ ROUTES: dict[str, tuple[str, str, dict[str, Make]]] = {
 @pytest.fixture
 def gateway(tmp_path: Path, kafka_bootstrap: str) -> Iterator[GatewayProcess]:
     topic = create_topic(kafka_bootstrap)
-    settings = {"in_flight_max_bytes": BUDGET_BYTES, "inflate_max_ratio": 100_000}
+    settings = {"in_flight_max_bytes": BUDGET_BYTES, "inflate_max_ratio": 100_000, "otlp_inflate_max_ratio": 100_000}
     # However slow the machine: what is refused for lateness would take no memory.
     settings |= {"request_deadline_s": 25, "receive_timeout_s": 20, "drain_timeout_s": 30, "replace_after_s": 50}
+    settings |= {"otlp_request_deadline_s": 25, "otlp_receive_timeout_s": 20, "rate_events_per_s": 0, "rate_bytes_per_s": 0}
     with gateway_process(tmp_path, kafka_bootstrap, topic=topic, **settings) as gateway:
         yield gateway
 
@@ -78,7 +79,7 @@ def test_good_bodies(gateway: GatewayProcess) -> None:
     """Batches as large as the contract allows, several at a time, take no more either, and are accepted or told to come again."""
     idle = gateway.memory_bytes()
     event = b'{"type":"run_started","run_id":"%s","seq":%d,"started_at":1768469400000000,"metadata":{%s}}'
-    metadata = b",".join(b'"key_%d":"label-%d"' % (at, at) for at in range(30))
+    metadata = b",".join(b'"key_%d":"label-%d"' % (at, at) for at in range(16))
     events = b",".join(event % (hostile.RUN.encode(), seq, metadata) for seq in range(5_000))
     body = b'{"v":"1.0","producer":{"id":"p","agent":"a","agent_version":"1"},"events":[%s]}' % events
     with ThreadPoolExecutor(AT_ONCE) as pool:

@@ -19,9 +19,9 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from producer_gateway.errors import LogUnavailableError
-from producer_gateway.kafka_log import KafkaLog
-from producer_gateway.metrics import Metrics
-from producer_gateway.record_log import Message
+from producer_gateway.kafka.kafka_record_log import KafkaRecordLog
+from producer_gateway.kafka.record_log import Message
+from producer_gateway.metrics import GatewayMetrics
 from producer_gateway.settings import GatewaySettings
 from tests.support.gateway_process import create_topic, gateway_process
 from tests.support.wedging_gateway import PARTITION, wedge
@@ -41,12 +41,12 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def metrics() -> Metrics:
-    return Metrics()
+def metrics() -> GatewayMetrics:
+    return GatewayMetrics()
 
 
 @pytest.fixture
-async def log(kafka_bootstrap: str, metrics: Metrics) -> AsyncIterator[KafkaLog]:
+async def log(kafka_bootstrap: str, metrics: GatewayMetrics) -> AsyncIterator[KafkaRecordLog]:
     topic = f"wedge-{uuid.uuid4()}"
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka_bootstrap)
     await admin.start()
@@ -55,7 +55,7 @@ async def log(kafka_bootstrap: str, metrics: Metrics) -> AsyncIterator[KafkaLog]
         await admin.create_topics([NewTopic(topic, 1, 1, topic_configs={"max.message.bytes": "20000"})])
     finally:
         await admin.close()
-    log = KafkaLog(GatewaySettings(kafka_bootstrap=kafka_bootstrap, topic=topic), metrics)
+    log = KafkaRecordLog(GatewaySettings(kafka_bootstrap=kafka_bootstrap, topic=topic), metrics)
     await log.start()
     await until(lambda: log.unready() is None)
     yield log
@@ -68,7 +68,7 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def append_until_acknowledged(log: KafkaLog, message: Message) -> None:
+async def append_until_acknowledged(log: KafkaRecordLog, message: Message) -> None:
     """As a client does: the same again after every 503."""
     async with asyncio.timeout(TIMEOUT_S):
         while True:
@@ -80,11 +80,11 @@ async def append_until_acknowledged(log: KafkaLog, message: Message) -> None:
                 return
 
 
-def replaced(metrics: Metrics) -> float | None:
+def replaced(metrics: GatewayMetrics) -> float | None:
     return metrics.registry.get_sample_value("agenttracer_gateway_producers_replaced_total", {"reason": "produce_error"})
 
 
-async def test_sequence_with_a_hole(log: KafkaLog, metrics: Metrics) -> None:
+async def test_sequence_with_a_hole(log: KafkaRecordLog, metrics: GatewayMetrics) -> None:
     """A producer whose sequence has a hole is refused by the broker; the caller hears LogUnavailable, and soon all is well."""
     message = Message(b"k", b"v")
     await log.append([message], timeout_s=5)
@@ -96,7 +96,7 @@ async def test_sequence_with_a_hole(log: KafkaLog, metrics: Metrics) -> None:
     assert replaced(metrics) == 1
 
 
-async def test_broker_refuses_a_size(log: KafkaLog, metrics: Metrics) -> None:
+async def test_broker_refuses_a_size(log: KafkaRecordLog, metrics: GatewayMetrics) -> None:
     """A record too large for the broker is refused by position, and what comes after it is accepted."""
     large = Message(b"k", uuid.uuid4().bytes + b"".join(uuid.uuid4().bytes for _ in range(2_500)))
     assert await log.append([large], timeout_s=5) == frozenset({0})

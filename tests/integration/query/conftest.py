@@ -7,8 +7,8 @@ import asyncpg
 import pytest
 from pydantic import SecretStr
 
-from query_service.postgres import SCHEMA, Postgres
 from query_service.settings import QuerySettings
+from query_service.store.pool import SCHEMA, PostgresPool
 from query_service.testing_rows import Row, insertion
 
 Putting = Callable[..., Awaitable[None]]
@@ -28,6 +28,7 @@ def settings(migrated_dsn: dict[str, str]) -> QuerySettings:
 async def owner(migrated_dsn: dict[str, str]) -> AsyncIterator[asyncpg.Connection]:
     connection = await asyncpg.connect(migrated_dsn["owner"], server_settings={"search_path": SCHEMA})
     await connection.execute("TRUNCATE runs, steps, failures, run_producers, declared_losses, run_rollups, step_rollups")
+    await connection.execute("TRUNCATE run_rollup_deltas, step_rollup_deltas, run_rollup_totals, step_rollup_totals")
     yield connection
     await connection.close()
 
@@ -43,8 +44,8 @@ async def put(owner: asyncpg.Connection) -> Putting:
 
 
 @pytest.fixture
-async def postgres(settings: QuerySettings) -> AsyncIterator[Postgres]:
-    opened = Postgres(settings)
+async def postgres(settings: QuerySettings) -> AsyncIterator[PostgresPool]:
+    opened = PostgresPool(settings)
     await opened.open()
     yield opened
     await opened.close()

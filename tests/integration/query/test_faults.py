@@ -11,11 +11,11 @@ from pydantic import SecretStr
 from ddl.migrate import migrate
 from query_service.app import app_on_postgres
 from query_service.errors import ProjectBusyError, QueryTimeoutError, StoreBusyError, StoreNotReadyError, StoreUnreachableError
-from query_service.postgres import Connection, Postgres
-from query_service.reader import RunFilter
 from query_service.settings import QuerySettings
-from query_service.store import PostgresReader
-from query_service.testing_rows import DEFAULT_RUN, RunRow
+from query_service.store.pool import Connection, PostgresPool
+from query_service.store.postgres import PostgresReader
+from query_service.store.store import RunFilter
+from query_service.testing_rows import DEFAULT_RUN, RunSeed
 from tests.support.relay import Relay
 
 pytestmark = pytest.mark.anyio
@@ -39,8 +39,8 @@ def changed(settings: QuerySettings, **more: object) -> QuerySettings:
     return settings.model_copy(update=more)
 
 
-async def opened(settings: QuerySettings) -> Postgres:
-    postgres = Postgres(settings)
+async def opened(settings: QuerySettings) -> PostgresPool:
+    postgres = PostgresPool(settings)
     await postgres.open()
     return postgres
 
@@ -50,7 +50,7 @@ async def nap(connection: Connection) -> None:
 
 
 async def test_starts_without_postgres(unused_port: int) -> None:
-    """Without Postgres the service starts, is alive, is not ready, and answers 503 with Retry-After."""
+    """Without PostgreSQL the service starts, is alive, is not ready, and answers 503 with Retry-After."""
     dsn = SecretStr(f"postgresql://agenttracer_query@127.0.0.1:{unused_port}/agenttracer")
     app = app_on_postgres(QuerySettings(postgres_dsn=dsn, anonymous_project="default"))
     transport = httpx.ASGITransport(app)
@@ -63,9 +63,9 @@ async def test_starts_without_postgres(unused_port: int) -> None:
         assert answer.json()["error"]["code"] == "store_unreachable"
 
 
-async def test_lost_connections_do_not_show(owner: asyncpg.Connection, put: Putting, postgres: Postgres) -> None:
+async def test_lost_connections_do_not_show(owner: asyncpg.Connection, put: Putting, postgres: PostgresPool) -> None:
     """When the server ends every connection of the pool, as its restart does, the next question is answered all the same."""
-    await put(RunRow())
+    await put(RunSeed())
     store = PostgresReader(postgres)
     for _ in range(10):
         both = await asyncio.gather(store.run("default", DEFAULT_RUN), store.run("default", DEFAULT_RUN))
@@ -74,7 +74,7 @@ async def test_lost_connections_do_not_show(owner: asyncpg.Connection, put: Putt
 
 
 async def test_slow_statement_is_ended(settings: QuerySettings) -> None:
-    """A statement beyond its time is ended by Postgres and gives 503 query_timeout; the next question is answered."""
+    """A statement beyond its time is ended by PostgreSQL and gives 503 query_timeout; the next question is answered."""
     postgres = await opened(changed(settings, statement_timeout_s=0.1))
     try:
         with pytest.raises(QueryTimeoutError):
@@ -151,7 +151,7 @@ async def test_one_project_leaves_room(settings: QuerySettings) -> None:
         done.set()
         await asyncio.wait(greedy)
         await postgres.read("greedy", hold)
-        assert not postgres._turns._projects
+        assert not postgres._limit._projects
     finally:
         await postgres.close()
 
@@ -192,17 +192,17 @@ async def test_unmigrated_store(settings: QuerySettings, owner: asyncpg.Connecti
 
 @pytest.mark.parametrize("change", ["SELECT", "ALTER TABLE shadow.steps ALTER COLUMN attempt TYPE integer"])
 async def test_schema_swap_under_readers(
-    migrated_dsn: dict[str, str], owner: asyncpg.Connection, put: Putting, postgres: Postgres, change: str
+    migrated_dsn: dict[str, str], owner: asyncpg.Connection, put: Putting, postgres: PostgresPool, change: str
 ) -> None:
     """A rebuild swaps the schema under prepared statements: readers see the new rows and no error, even when types changed."""
-    await put(RunRow(agent="before"))
+    await put(RunSeed(agent="before"))
     await migrate(migrated_dsn["owner"], schema="shadow")
     await owner.execute(change)
     store = PostgresReader(postgres)
     assert (await store.run("default", DEFAULT_RUN)).agent == "before"
     assert (await store.list_steps("default", DEFAULT_RUN, after=None, limit=1)).steps == []
     await owner.execute("SET search_path = shadow")
-    await put(RunRow(agent="after"))
+    await put(RunSeed(agent="after"))
     await owner.execute(SWAP)
     try:
         for _ in range(3):
@@ -213,7 +213,7 @@ async def test_schema_swap_under_readers(
         await owner.execute("DROP SCHEMA shadow CASCADE")
 
 
-async def test_stale_statement_is_tried_once_more(postgres: Postgres) -> None:
+async def test_stale_statement_is_tried_once_more(postgres: PostgresPool) -> None:
     """A prepared statement that went stale runs again in a new transaction; one that is stale again is an error of ours."""
     calls = 0
 
@@ -231,7 +231,7 @@ async def test_stale_statement_is_tried_once_more(postgres: Postgres) -> None:
 
 async def test_closed_store_is_unreachable(settings: QuerySettings) -> None:
     """After it was closed, and before it was opened, the store is unreachable rather than broken."""
-    postgres = Postgres(settings)
+    postgres = PostgresPool(settings)
     for prepare in (postgres.close, postgres.open, postgres.close):
         await prepare()
         if prepare == postgres.close:
@@ -239,7 +239,7 @@ async def test_closed_store_is_unreachable(settings: QuerySettings) -> None:
                 await postgres.read("default", nap)
 
 
-async def test_mistake_of_ours_is_not_disguised(postgres: Postgres) -> None:
+async def test_mistake_of_ours_is_not_disguised(postgres: PostgresPool) -> None:
     """A statement that is wrong is an error to look at, not an outage to wait for; the pool survives it."""
 
     async def wrong(connection: Connection) -> None:

@@ -5,16 +5,38 @@ from collections.abc import Awaitable, Callable
 import asyncpg
 import pytest
 
-from query_service.postgres import SCHEMA, Connection, Postgres
-from query_service.testing_rows import FailureRow, LossRow, ProducerRow, RunRollupRow, RunRow, StepRollupRow, StepRow
+from query_service.store.pool import SCHEMA, Connection, PostgresPool
+from query_service.testing_rows import (
+    FailureSeed,
+    LossSeed,
+    ProducerSeed,
+    RunRollupSeed,
+    RunSeed,
+    StepRollupSeed,
+    StepSeed,
+)
 
 pytestmark = pytest.mark.anyio
-KINDS = (RunRow, StepRow, FailureRow, ProducerRow, LossRow, RunRollupRow, StepRollupRow)
-RELATIONS = ("runs", "runs_now", "steps", "failures", "run_producers", "declared_losses", "run_rollups", "step_rollups")
+KINDS = (RunSeed, StepSeed, FailureSeed, ProducerSeed, LossSeed, RunRollupSeed, StepRollupSeed)
+STATISTICS = ("rollup_deltas", "rollup_totals", "rollups")
+RELATIONS = (
+    *("runs", "runs_now", "steps", "failures", "run_producers", "declared_losses"),
+    *(f"{kind}_{table}" for kind in ("run", "step") for table in STATISTICS),
+)
+FROM_DELTAS = """
+INSERT INTO run_rollup_totals SELECT project, 1, minute, agent, agent_version, status, failure_type, failure_code, runs,
+    latency_us, histogram FROM run_rollup_deltas;
+INSERT INTO step_rollup_totals SELECT project, 1, minute, agent, agent_version, kind, name, status, model, steps, latency_us,
+    input_tokens, output_tokens, cost, histogram FROM step_rollup_deltas;
+INSERT INTO run_rollups SELECT project, minute, agent, agent_version, status, failure_type, failure_code, 1, runs, latency_us
+    FROM run_rollup_deltas;
+INSERT INTO step_rollups SELECT project, minute, agent, agent_version, kind, name, status, 1, steps, latency_us
+    FROM step_rollup_deltas;
+"""
 Putting = Callable[..., Awaitable[None]]
 
 
-async def projects(postgres: Postgres, project: str, relation: str) -> list[str]:
+async def projects(postgres: PostgresPool, project: str, relation: str) -> list[str]:
     """The projects that a statement without any condition sees."""
 
     async def work(connection: Connection) -> list[str]:
@@ -24,9 +46,12 @@ async def projects(postgres: Postgres, project: str, relation: str) -> list[str]
 
 
 @pytest.mark.parametrize("relation", RELATIONS)
-async def test_other_projects_are_invisible(put: Putting, postgres: Postgres, relation: str) -> None:
+async def test_other_projects_are_invisible(
+    put: Putting, owner: asyncpg.Connection, postgres: PostgresPool, relation: str
+) -> None:
     """Each relation shows the named project's row alone to SQL that forgets the project, one project after the other."""
     await put(*(kind(project=project) for kind in KINDS for project in ("mine", "theirs")))
+    await owner.execute(FROM_DELTAS)
     for project in ("mine", "theirs", "mine"):
         assert await projects(postgres, project, relation) == [project]
     assert await projects(postgres, "nobody", relation) == []
@@ -34,9 +59,10 @@ async def test_other_projects_are_invisible(put: Putting, postgres: Postgres, re
 
 
 @pytest.mark.parametrize("relation", RELATIONS)
-async def test_no_project_no_rows(migrated_dsn: dict[str, str], put: Putting, relation: str) -> None:
+async def test_no_project_no_rows(migrated_dsn: dict[str, str], put: Putting, owner: asyncpg.Connection, relation: str) -> None:
     """A connection that names no project sees nothing."""
     await put(*(kind(project="mine") for kind in KINDS))
+    await owner.execute(FROM_DELTAS)
     connection = await asyncpg.connect(migrated_dsn["query"], server_settings={"search_path": SCHEMA})
     try:
         assert await connection.fetch(f"SELECT FROM {relation}") == []
@@ -44,9 +70,9 @@ async def test_no_project_no_rows(migrated_dsn: dict[str, str], put: Putting, re
         await connection.close()
 
 
-async def test_project_ends_with_its_transaction(put: Putting, postgres: Postgres) -> None:
+async def test_project_ends_with_its_transaction(put: Putting, postgres: PostgresPool) -> None:
     """A pooled connection carries nothing of one request into the next."""
-    await put(RunRow(project="mine"))
+    await put(RunSeed(project="mine"))
 
     async def setting(connection: Connection) -> tuple[int, str]:
         return await connection.fetchval("SELECT pg_backend_pid()"), await connection.fetchval(
@@ -61,7 +87,7 @@ async def test_project_ends_with_its_transaction(put: Putting, postgres: Postgre
         assert await connection.fetch("SELECT FROM runs") == []
 
 
-@pytest.mark.parametrize("relation", ["ingest_ledger", "dead_letters", "steps_default", "schema_migrations"])
+@pytest.mark.parametrize("relation", ["ingest_ledger", "dead_letters", "steps_default", "schema_migrations", "detail_horizons"])
 async def test_other_tables_are_closed(migrated_dsn: dict[str, str], relation: str) -> None:
     """The role reads what answers are made of and nothing else; a partition would be a way around the policy of its parent."""
     connection = await asyncpg.connect(migrated_dsn["query"], server_settings={"search_path": SCHEMA})

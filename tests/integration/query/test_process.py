@@ -80,3 +80,14 @@ def test_half_open_heads(service: Service) -> None:
     for client in half:
         with client, contextlib.suppress(ConnectionResetError):
             assert client.recv(1) == b""
+
+
+def test_a_tail_does_not_keep_the_process(service: Service) -> None:
+    """It says that the service ends, and the process is gone long before requests in flight would be given up."""
+    with service.connected() as client, client.makefile("rb") as answer:
+        client.sendall(b"GET /v1/tail HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
+        assert answer.readline() == b"HTTP/1.1 200 OK\r\n"
+        assert any(line == b"event: ready\n" for line in answer)
+        service.process.terminate()
+        assert b"service_ending" in answer.read()
+    assert service.process.wait(timeout=DEADLINE_S) == 0

@@ -9,11 +9,11 @@ from agenttracer.wire.envelope import Producer, Record
 from agenttracer.wire.events import Event, Evidence, RunFinished, RunStarted, StepFinished
 from agenttracer.wire.vocabulary import RunEnd, StepKind, StepStatus
 from ddl.migrate import SCHEMA
-from stream_workers.batch import Received, Topic, make_batch
 from stream_workers.core.fold import fold
-from stream_workers.decode import canonical_json
-from stream_workers.postgres import PostgresStore
-from stream_workers.stored import differences, stored_tables
+from stream_workers.pipeline.decode import canonical_json
+from stream_workers.store.batch import Received, Topic, make_batch
+from stream_workers.store.postgres import PostgresStore
+from stream_workers.store.read_tables import differences, read_tables
 
 RUN = "0198c0de-0000-7000-8000-000000000001"
 LONG_AGO = 1_700_000_000_000_000
@@ -48,7 +48,7 @@ def test_a_late_end_takes_abandonment_back(migrated_dsn: dict[str, str]) -> None
         for offset, record in enumerate(records):
             batch = make_batch([Received(0, offset, 100, None, record, None)], canonical_json)
             await store.save(Topic("t", uuid.UUID(int=7)), batch)
-            assert differences(fold(records[: offset + 1], canonical_json), await stored_tables(connection)) == []
+            assert differences(fold(records[: offset + 1], canonical_json), await read_tables(connection)) == []
             found.append(tuple(await connection.fetchrow("SELECT status_now, status, root_failure_code, shape FROM runs_now")))
         await store.close()
         await connection.close()

@@ -5,25 +5,27 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import asyncpg
 import pytest
 
 from agenttracer.wire.envelope import Record
 from ddl.migrate import SCHEMA, migrate
-from stream_workers.batch import Batch, Received, Topic, make_batch
 from stream_workers.core.deletions import Deletions
 from stream_workers.core.fold import Tables, fold
-from stream_workers.decode import canonical_json
-from stream_workers.deletion import apply_retention, remove_project, remove_run, session, set_retention
-from stream_workers.errors import HeldStoreError, OldStoreError
-from stream_workers.postgres import PostgresStore
-from stream_workers.rebuild.bulk import BulkStore
-from stream_workers.rebuild.plan import Plan
-from stream_workers.rebuild.shadow import Past, drop_old, finish, prepare
-from stream_workers.rebuild.swap import swap
-from stream_workers.stored import differences, stored_tables
-from stream_workers.topic_log import Reach
+from stream_workers.errors import OldSchemaError, StoreLockedError
+from stream_workers.kafka.topic_log import LogRange
+from stream_workers.operations.deletion import apply_retention, removal, remove_project, remove_run, session, set_retention
+from stream_workers.operations.rebuild.bulk import BulkStore
+from stream_workers.operations.rebuild.plan import Plan
+from stream_workers.operations.rebuild.shadow_schema import LogCutoff, drop_old, finish, prepare
+from stream_workers.operations.rebuild.swap import swap
+from stream_workers.pipeline.decode import canonical_json
+from stream_workers.store.batch import Received, Topic, WriteBatch, make_batch
+from stream_workers.store.postgres import PostgresStore
+from stream_workers.store.read_tables import differences, read_tables
+from tests.support.detail import detail_of
 from tests.support.traffic import Traffic
 
 TOPIC = Topic("t", uuid.UUID(int=3))
@@ -31,14 +33,14 @@ DAY_US = 86_400_000_000
 _BLOCKED = "SELECT count(*) > 0 FROM pg_stat_activity WHERE $1 = ANY(pg_blocking_pids(pid))"
 
 
-def _batch(records: Sequence[Record]) -> Batch:
+def _batch(records: Sequence[Record]) -> WriteBatch:
     return make_batch([Received(0, offset, 100, None, record, None) for offset, record in enumerate(records)], canonical_json)
 
 
 async def _tables(dsn: str, schema: str = SCHEMA) -> Tables:
     connection = await asyncpg.connect(dsn, server_settings={"search_path": schema, "timezone": "UTC"})
     try:
-        return await stored_tables(connection)
+        return await read_tables(connection)
     finally:
         await connection.close()
 
@@ -88,6 +90,48 @@ def test_a_deleted_project_takes_no_other_with_it(migrated_dsn: dict[str, str]) 
     asyncio.run(work())
 
 
+@pytest.mark.parametrize("ends_at", [None, 2], ids=["at once", "interrupted"])
+def test_a_project_goes_in_batches_while_others_are_written(
+    migrated_dsn: dict[str, str], monkeypatch: pytest.MonkeyPatch, ends_at: int | None
+) -> None:
+    """Between two batches, and within one, a worker stores runs of others; killed half way, the next call deletes the rest."""
+    ours, theirs = (Traffic(seed) for seed in (85, 86))
+    gone, kept = (
+        ours.records(ours.runs(12)),
+        [Record(**{**_fields(one), "project": "other"}) for one in theirs.records(theirs.runs(6))],
+    )
+    monkeypatch.setattr(removal, "RUNS_A_BATCH", 5)
+    delete_rows, batches = removal.delete_rows, 0
+
+    async def work() -> None:
+        nonlocal batches
+        owner, worker = migrated_dsn["owner"], PostgresStore(migrated_dsn["worker"], transaction_timeout_s=30)
+        await worker.save(TOPIC, _batch(gone))
+
+        async def delete(*arguments: Any, **more: Any) -> int:
+            nonlocal batches
+            batches += 1
+            if batches == ends_at:
+                raise InterruptedError
+            rows = await delete_rows(*arguments, **more)
+            await worker.save(TOPIC, _batch([*gone, *kept]))
+            return rows
+
+        monkeypatch.setattr(removal, "delete_rows", delete)
+        if ends_at:
+            with pytest.raises(InterruptedError):
+                await remove_project(owner, "default")
+            assert len((await _tables(owner)).runs) == 7 + 6
+        removed = await remove_project(owner, "default")
+        assert removed.rows > 0
+        assert batches == (4 if ends_at else 3)
+        assert differences(fold(kept, canonical_json), await _tables(owner)) == []
+        assert (await remove_project(owner, "default")).rows == 0
+        await worker.close()
+
+    asyncio.run(work())
+
+
 def test_retention_removes_whole_runs_and_empty_days_and_nothing_younger(migrated_dsn: dict[str, str]) -> None:
     """Runs whose last event is older than the project keeps; the same events again bring nothing back; no rule, no end."""
     now_us = time.time_ns() // 1000
@@ -105,20 +149,20 @@ def test_retention_removes_whole_runs_and_empty_days_and_nothing_younger(migrate
         assert (await apply_retention(migrated_dsn["owner"], report=said.append)).runs.total() == 15
         assert any(line.startswith("dropped steps_") for line in said)
         await worker.save(TOPIC, _batch([*late, *fresh]))
-        assert differences(fold(fresh, canonical_json), await _tables(migrated_dsn["owner"])) == []
+        assert differences(detail_of(fold(fresh, canonical_json)), detail_of(await _tables(migrated_dsn["owner"]))) == []
         assert (await apply_retention(migrated_dsn["owner"], report=str)).runs.total() == 0
         await worker.close()
 
     asyncio.run(work())
 
 
-_ALL_TOO_OLD = Past((time.time_ns() // 1000) + 365 * DAY_US, silent=False)
-_ALL_LACKING = Past(None, silent=True)
+_ALL_TOO_OLD = LogCutoff((time.time_ns() // 1000) + 365 * DAY_US, silent=False)
+_ALL_LACKING = LogCutoff(None, silent=True)
 
 
 @pytest.mark.parametrize("past", [_ALL_TOO_OLD, _ALL_LACKING], ids=["too-old", "lacking"])
 def test_nothing_is_deleted_while_old_runs_are_taken_over(
-    migrated_dsn: dict[str, str], monkeypatch: pytest.MonkeyPatch, past: Past
+    migrated_dsn: dict[str, str], monkeypatch: pytest.MonkeyPatch, past: LogCutoff
 ) -> None:
     """What the shadow copies of the live store cannot come back in it: whoever deletes is told to wait, and workers write on."""
     monkeypatch.setattr(session, "LOCK_TIMEOUT_MS", 200)
@@ -131,7 +175,7 @@ def test_nothing_is_deleted_while_old_runs_are_taken_over(
 
     async def meanwhile() -> None:
         worker = PostgresStore(migrated_dsn["worker"], transaction_timeout_s=30)
-        with pytest.raises(HeldStoreError):
+        with pytest.raises(StoreLockedError):
             await remove_run(owner, "default", gone)
         told.append((await worker.save(TOPIC, _batch(records))).deleted == 0)
         await worker.close()
@@ -145,7 +189,7 @@ def test_nothing_is_deleted_while_old_runs_are_taken_over(
         await worker.save(TOPIC, _batch(records))
         await worker.close()
         rebuilder = await asyncpg.connect(owner, server_settings={"timezone": "UTC"})
-        await prepare(rebuilder, plan, {0: Reach(len(records), len(records))})
+        await prepare(rebuilder, plan, {0: LogRange(len(records), len(records))})
         await finish(rebuilder, plan, past=past, report=in_between)
         await rebuilder.close()
         assert differences(await _tables(owner), await _tables(owner, plan.shadow)) == []
@@ -170,7 +214,7 @@ def _swapped(dsn: dict[str, str], records: Sequence[Record], work: Callable[[Pla
             await store.save(TOPIC, _batch(records))
             await store.close()
         connection = await asyncpg.connect(dsn["owner"])
-        await connection.execute(plan.query("make_state"))
+        await connection.execute(plan.statement("make_state").text)
         assert await swap(connection, plan) is not None
         await connection.close()
         await work(plan)
@@ -207,7 +251,7 @@ def test_what_was_live_before_a_swap_expires_alike(migrated_dsn: dict[str, str])
         applied = await apply_retention(owner, report=str)
         assert (applied.runs.total(), applied.complete) == (5, True)
         for schema in (plan.live, plan.old):
-            assert differences(fold([], canonical_json), await _tables(owner, schema)) == []
+            assert differences(detail_of(fold([], canonical_json)), detail_of(await _tables(owner, schema))) == []
 
     _swapped(migrated_dsn, records, work)
 
@@ -224,7 +268,7 @@ def test_a_store_of_before_that_missed_a_migration_is_dropped_first(migrated_dsn
         await connection.execute(f"DELETE FROM {plan.old}.schema_migrations WHERE version > 1")
         await connection.close()
         for deletion in (remove_run(owner, "default", gone), remove_project(owner, "default")):
-            with pytest.raises(OldStoreError, match="rebuild drop-old"):
+            with pytest.raises(OldSchemaError, match="rebuild drop-old"):
                 await deletion
         assert differences(fold(records, canonical_json), await _tables(owner)) == []
         assert await drop_old(owner)

@@ -12,15 +12,16 @@ import pytest
 
 from agenttracer.wire.events import Event
 from ddl.migrate import SCHEMA
-from stream_workers.batch import Received, Topic, make_batch
+from query_service.store.pool import STATEMENTS
 from stream_workers.core.diagnosis import FAILURES_MAX
 from stream_workers.core.fold import fold, truncated_runs
-from stream_workers.core.loop import REPEATS_MAX
-from stream_workers.core.tree import STEPS_MAX
-from stream_workers.decode import canonical_json
-from stream_workers.postgres import PostgresStore
-from stream_workers.statements import QUERIES
-from stream_workers.stored import differences, stored_tables
+from stream_workers.core.loop_detection import IN_A_ROW
+from stream_workers.core.step_tree import STEPS_MAX
+from stream_workers.pipeline.decode import canonical_json
+from stream_workers.store.batch import Received, Topic, make_batch
+from stream_workers.store.postgres import PostgresStore
+from stream_workers.store.read_tables import differences, read_tables
+from stream_workers.store.statements import QUERIES
 from tests.support.long_run import AT, RUN, end, recorded, records, run_ids, start, step, steps
 
 TOPIC = Topic("t", uuid.UUID(int=7))
@@ -46,7 +47,7 @@ class Subject:
 
     async def differences(self) -> list[str]:
         """Between the store and the fold of all that was written."""
-        return differences(fold(records(self.written, flush=1), canonical_json), await stored_tables(self.owner))
+        return differences(fold(records(self.written, flush=1), canonical_json), await read_tables(self.owner))
 
     @property
     def connection(self) -> asyncpg.Connection:
@@ -76,7 +77,7 @@ def at_the_bounds() -> dict[str, list[Event]]:
         run_id = next(ids)
         found[run_id] = list(steps(count, run_id=run_id))
     for count in (FAILURES_MAX - 1, FAILURES_MAX, FAILURES_MAX + 1):
-        for tries in (0, REPEATS_MAX + 1):
+        for tries in (0, IN_A_ROW):
             run_id = next(ids)
             loop = [step(900 + n, failed=False, run_id=run_id, name="again") for n in range(tries)]
             found[run_id] = [*steps(count, failing=1, run_id=run_id), *loop]
@@ -91,8 +92,8 @@ def test_the_store_says_truncated_where_the_fold_does(migrated_dsn: dict[str, st
         for events in runs.values():
             await subject.write(events)
         assert await subject.differences() == []
-        rows = await subject.owner.fetch("SELECT run_id::text, truncated FROM runs_now")
-        found = {row["run_id"] for row in rows if row["truncated"]}
+        rows = await subject.owner.fetch(*STATEMENTS["runs"].bind(project="default", run_ids=list(runs)))
+        found = {str(row["run_id"]) for row in rows if row["truncated"]}
         assert len(rows) == len(runs)
         wanted = truncated_runs(fold(records(subject.written, flush=1), canonical_json))
         assert found == {run_id for _, run_id in wanted}
@@ -144,7 +145,7 @@ def test_failures_beyond_those_judged_cost_no_diagnosis(migrated_dsn: dict[str, 
         sent.clear()
         await subject.write([step(number, failed=True) for number in range(STEPS_MAX + 200, STEPS_MAX + 205)])
         of_failures = {query for query in sent if "stage_failures" in query}
-        assert set(sent) - young == {QUERIES["last_judged"], *of_failures}
+        assert set(sent) - young == {QUERIES["last_judged"].text, *of_failures}
         assert await subject.differences() == []
 
     running(migrated_dsn, work)
@@ -172,8 +173,9 @@ FROM steps WHERE seq % 3 = 0 OR run_id <> '{RUN}';
 def test_what_a_diagnosis_reads_is_bounded(migrated_dsn: dict[str, str], statistics: str) -> None:
     """Of 30,000 steps and 10,000 failures PostgreSQL reads the first 1,000 and some 200, whatever it knows of the tables."""
 
-    async def rows_read(subject: Subject, name: str, *arguments: object) -> int:
-        query = f"EXPLAIN (ANALYZE, TIMING off, FORMAT json) {QUERIES[name]}"
+    async def rows_read(subject: Subject, name: str, **values: object) -> int:
+        statement, *arguments = QUERIES[name].bind(**values)
+        query = f"EXPLAIN (ANALYZE, TIMING off, FORMAT json) {statement}"
         nodes: list[dict[str, Any]] = [json.loads(await subject.connection.fetchval(query, *arguments))[0]["Plan"]]
         for node in nodes:
             nodes += node.get("Plans", [])
@@ -186,10 +188,10 @@ def test_what_a_diagnosis_reads_is_bounded(migrated_dsn: dict[str, str], statist
     async def work(subject: Subject) -> None:
         await subject.write([start()])
         await subject.owner.execute(FILL + statistics)
-        key = (["default"], [RUN])
-        reach = ([AT], [AT + 40_000 * 1_000])
-        assert await rows_read(subject, "steps_of_runs", *key, *reach, STEPS_MAX) <= STEPS_MAX + 1
-        assert await rows_read(subject, "failures_of_runs", *key, [FAILURES_MAX + 5]) <= FAILURES_MAX + 6
-        assert await rows_read(subject, "last_judged", *key, FAILURES_MAX) <= FAILURES_MAX + 1
+        run = {"project": "default", "run_ids": [RUN]}
+        days = {"first_us": [AT], "last_us": [AT + 40_000 * 1_000]}
+        assert await rows_read(subject, "steps_of_runs", **run, **days, steps_max=STEPS_MAX) <= STEPS_MAX + 1
+        assert await rows_read(subject, "failures_of_runs", **run, failures=[FAILURES_MAX + 5]) <= FAILURES_MAX + 6
+        assert await rows_read(subject, "last_judged", **run, failures_max=FAILURES_MAX) <= FAILURES_MAX + 1
 
     running(migrated_dsn, work)

@@ -16,17 +16,18 @@ from agenttracer.wire.envelope import VERSION, Producer, Record
 from agenttracer.wire.events import RunFinished, RunStarted, StepFinished
 from agenttracer.wire.vocabulary import RunEnd, StepKind, StepStatus
 from ddl.migrate import SCHEMA, migrate
-from stream_workers.batch import Batch, Received, Topic, make_batch
 from stream_workers.core.deletions import Deletions
-from stream_workers.core.fold import Tables, fold
-from stream_workers.decode import canonical_json
-from stream_workers.deletion import apply_retention, day, remove_run, session, set_retention
+from stream_workers.core.fold import Tables, fold, rollups_of
 from stream_workers.errors import WorkerError
-from stream_workers.partitions import DAY_US
-from stream_workers.postgres import PostgresStore
-from stream_workers.stored import differences, stored_tables
-from stream_workers.topic_log import Reach
-from stream_workers.verify import Scope, verify
+from stream_workers.kafka.topic_log import LogRange
+from stream_workers.operations.deletion import apply_retention, day, remove_run, session, set_retention
+from stream_workers.operations.verify import RunSelection, verify
+from stream_workers.pipeline.decode import canonical_json
+from stream_workers.store.batch import Received, Topic, WriteBatch, make_batch
+from stream_workers.store.day_partitions import DAY_US
+from stream_workers.store.postgres import PostgresStore
+from stream_workers.store.read_tables import differences, read_tables
+from tests.support.detail import detail_of
 from tests.support.traffic import Traffic
 
 TOPIC = Topic("t", uuid.UUID(int=5))
@@ -105,15 +106,20 @@ class Subject:
     async def tables(self, schema: str = SCHEMA) -> Tables:
         connection = await asyncpg.connect(self.dsn["owner"], server_settings={"search_path": schema, "timezone": "UTC"})
         try:
-            return await stored_tables(connection)
+            return await read_tables(connection)
         finally:
             await connection.close()
 
     async def wrong(self, records: Sequence[Record], schema: str = SCHEMA) -> list[str]:
-        """Where the store is not the fold of these records and of what it says was deleted."""
+        """Where the store's detail is not the fold of these records and of what it says was deleted."""
         said = await self.sql("SELECT project, run_id::text AS run_id FROM deletions")
         deletions = Deletions.of((row["project"], row["run_id"]) for row in said)
-        return differences(fold(records, canonical_json, deletions), await self.tables(schema))
+        return differences(detail_of(fold(records, canonical_json, deletions)), detail_of(await self.tables(schema)))
+
+    async def wrong_statistics(self, records: Sequence[Record], schema: str = SCHEMA) -> list[str]:
+        """Where statistics are not those of all these records: what expires stays counted, open runs as abandoned."""
+        wanted, found = _open_alike(fold(records, canonical_json)), _open_alike(await self.tables(schema))
+        return differences(replace(found, run_rollups=wanted.run_rollups, step_rollups=wanted.step_rollups), found)
 
     async def partitions(self, schema: str = SCHEMA) -> set[str]:
         rows = await self.sql(
@@ -134,7 +140,16 @@ class Subject:
             await set_retention(self.dsn["owner"], project, count)
 
 
-def batch(records: Sequence[Record]) -> Batch:
+def _open_alike(tables: Tables) -> Tables:
+    """Runs that did not end count alike, whether they are open or have expired so."""
+    counts = (
+        ((*key[:4], "open", "", "") if key[4] in {"running", "abandoned"} else key, one)
+        for key, one in tables.run_rollups.items()
+    )
+    return replace(tables, run_rollups=rollups_of(counts))
+
+
+def batch(records: Sequence[Record]) -> WriteBatch:
     received = [Received(0, offset, 100, None, record, None) for offset, record in enumerate(records)]
     return make_batch(received, canonical_json)
 
@@ -181,6 +196,7 @@ def test_a_day_that_nobody_keeps_goes_without_a_row_of_it(run: Callable[[Work], 
         assert await subject.wrong(records) == []
         assert await subject.save(records) > 0
         assert await subject.wrong(records) == []
+        assert await subject.wrong_statistics(records) == []
         assert (await subject.apply()).runs.total() == 0
 
     run(work)
@@ -188,7 +204,7 @@ def test_a_day_that_nobody_keeps_goes_without_a_row_of_it(run: Callable[[Work], 
 
 @pytest.mark.parametrize("longer", [None, 30])
 def test_a_day_that_another_project_keeps_loses_single_runs(run: Callable[[Work], None], longer: int | None) -> None:
-    """The one that keeps longer, or for ever, has every row as before, rollups included; the day stays."""
+    """The one that keeps longer, or for ever, has every row as before; the day stays, and the statistics of both."""
     theirs = traffic_of(5, "bank", 10)
     records = [*traffic_of(4, "shop", 10), *theirs]
 
@@ -200,8 +216,9 @@ def test_a_day_that_another_project_keeps_loses_single_runs(run: Callable[[Work]
         assert applied.dropped == []
         assert table_of(midday(10)) in await subject.partitions()
         assert (await subject.one_by_one()).keys() == {table_of(midday(10))}
-        assert differences(fold(theirs, canonical_json), await subject.tables()) == []
+        assert differences(detail_of(fold(theirs, canonical_json)), detail_of(await subject.tables())) == []
         assert await subject.wrong(records) == []
+        assert await subject.wrong_statistics(records) == []
 
     run(work)
 
@@ -238,7 +255,7 @@ def test_a_run_that_only_spans_a_day_does_not_hold_it(run: Callable[[Work], None
         await subject.keep(shop=5)
         assert (await subject.apply()).dropped == [table_of(midday(10))]
         assert await subject.one_by_one() == {}
-        assert differences(fold([spanning], canonical_json), await subject.tables()) == []
+        assert differences(detail_of(fold([spanning], canonical_json)), detail_of(await subject.tables())) == []
 
     run(work)
 
@@ -275,17 +292,17 @@ def test_killed_in_the_middle_of_a_day_nothing_is_half_done(run: Callable[[Work]
     records = [*traffic_of(10, "shop", 10), *traffic_of(11, "shop", 2)]
 
     async def work(subject: Subject) -> None:
-        async def taken_out_and_killed(connection: asyncpg.Connection, **rest: Any) -> int:
-            await taken_out(connection, **rest)
+        async def taken_out_and_killed(connection: asyncpg.Connection, project: str, **rest: Any) -> int:
+            await taken_out(connection, project, **rest)
             await subject.sql("SELECT pg_terminate_backend($1)", connection.get_server_pid())
             return 0
 
-        taken_out = day.take_out
+        taken_out = day.delete_rows
         await subject.save(records)
         await subject.keep(shop=5)
         before = await subject.tables()
         with monkeypatch.context() as patched:
-            patched.setattr(day, "take_out", taken_out_and_killed)
+            patched.setattr(day, "delete_rows", taken_out_and_killed)
             with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
                 await subject.apply()
         assert differences(before, await subject.tables()) == []
@@ -343,13 +360,13 @@ def test_what_comes_between_the_look_and_the_lock_is_seen(run: Callable[[Work], 
             await subject.save([*records, *more])
             await asked_for(connection, lock)
 
-        asked_for = day.ask_for
+        asked_for = day.wait_for_lock
         await subject.save(records)
         await subject.keep(shop=5)
-        monkeypatch.setattr(day, "ask_for", written_to_and_asked_for)
+        monkeypatch.setattr(day, "wait_for_lock", written_to_and_asked_for)
         assert (await subject.apply()).dropped == []
         assert table_of(midday(10)) in await subject.partitions()
-        assert differences(fold(more, canonical_json), await subject.tables()) == []
+        assert differences(detail_of(fold(more, canonical_json)), detail_of(await subject.tables())) == []
 
     run(work)
 
@@ -359,30 +376,30 @@ def test_a_worker_waits_while_a_day_ends(run: Callable[[Work], None], monkeypatc
     records, more = traffic_of(27, "shop", 10), traffic_of(28, "bank", 10)
 
     async def work(subject: Subject) -> None:
-        async def wait_for_a_writer(connection: asyncpg.Connection, **rest: Any) -> int:
+        async def wait_for_a_writer(connection: asyncpg.Connection, project: str, **rest: Any) -> int:
             if not writing:
                 writing.append(asyncio.create_task(subject.save([*records, *more])))
                 deadline = time.monotonic() + 20
                 while not await subject.sql(_WAITING):
                     assert time.monotonic() < deadline, "nobody waits"
                     await asyncio.sleep(0.02)
-            return await taken_out(connection, **rest)
+            return await taken_out(connection, project, **rest)
 
         writing: list[asyncio.Task[int]] = []
-        taken_out = day.take_out
+        taken_out = day.delete_rows
         await subject.save(records)
         await subject.keep(shop=5)
-        monkeypatch.setattr(day, "take_out", wait_for_a_writer)
+        monkeypatch.setattr(day, "delete_rows", wait_for_a_writer)
         assert (await subject.apply()).dropped == [table_of(midday(10))]
         assert await writing[0] > 0
-        assert differences(fold(more, canonical_json), await subject.tables()) == []
+        assert differences(detail_of(fold(more, canonical_json)), detail_of(await subject.tables())) == []
 
     run(work)
 
 
 @pytest.mark.parametrize("ahead", [False, True])
 def test_a_shadow_loses_the_same_runs(run: Callable[[Work], None], ahead: bool) -> None:  # noqa: FBT001 - a parameter
-    """Its day is dropped too; where it is ahead and holds another run there, that one stays with its rollups."""
+    """Its day is dropped too; where it is ahead and holds another run there, that one stays. Statistics of both stay."""
     records = traffic_of(15, "shop", 10)
     more = traffic_of(16, "bank", 10) if ahead else []
 
@@ -398,6 +415,7 @@ def test_a_shadow_loses_the_same_runs(run: Callable[[Work], None], ahead: bool) 
         assert await subject.wrong([*records, *more], schema=SHADOW) == []
         await shadow.save(TOPIC, batch([*records, *more]))
         assert await subject.wrong([*records, *more], schema=SHADOW) == []
+        assert await subject.wrong_statistics([*records, *more], schema=SHADOW) == []
         await shadow.close()
 
     run(work)
@@ -411,9 +429,9 @@ class _EmptyLog:
         self._meanwhile = meanwhile
         self.applied: Any = None
 
-    async def reach(self) -> dict[int, Reach]:
+    async def reach(self) -> dict[int, LogRange]:
         self.applied = await self._meanwhile()
-        return {0: Reach(self._end, self._end)}
+        return {0: LogRange(self._end, self._end)}
 
     async def read(self, wanted: Any) -> Any:
         for piece in wanted:
@@ -429,7 +447,9 @@ def test_no_day_is_dropped_from_under_verify(run: Callable[[Work], None]) -> Non
         await subject.save(records)
         await subject.keep(shop=5)
         log: Any = _EmptyLog(len(records), subject.apply)
-        report = await verify(subject.dsn["owner"], log, TOPIC, scope=Scope(), memory_bytes=1 << 24, progress=lambda *_: None)
+        report = await verify(
+            subject.dsn["owner"], log, TOPIC, scope=RunSelection(), memory_bytes=1 << 24, progress=lambda *_: None
+        )
         assert report.equal, report.examples
         assert not log.applied.complete
         assert (await subject.apply()).complete
@@ -455,7 +475,9 @@ def test_a_day_in_the_default_partition_expires_alike(run: Callable[[Work], None
             await subject.sql(f"SELECT ensure_steps_partition('{table_of(midday(10))[6:]}')")
             await subject.sql("TRUNCATE one_by_one")
         log: Any = _EmptyLog(len(records), nothing)
-        report = await verify(subject.dsn["owner"], log, TOPIC, scope=Scope(), memory_bytes=1 << 24, progress=lambda *_: None)
+        report = await verify(
+            subject.dsn["owner"], log, TOPIC, scope=RunSelection(), memory_bytes=1 << 24, progress=lambda *_: None
+        )
         assert report.equal, report.examples
         await subject.keep(shop=5)
         applied = await subject.apply()

@@ -12,9 +12,10 @@ import pytest
 
 import ddl
 from agenttracer.wire.vocabulary import DropReason, FailureType, RunEnd, StepKind, StepStatus
+from ddl.audit import AuditAction
 from ddl.errors import ChangedMigrationError, HeldTableError, NewerStoreError
 from ddl.migrate import SCHEMA, Migration, migrate, migrations
-from servicekit.keys import Scope
+from servicekit.auth.keys import Scope
 from stream_workers.core.histogram import latency_bucket
 from tests.support.stacks import Stack
 
@@ -158,6 +159,7 @@ def test_a_store_of_a_newer_release_is_refused(migrated_dsn: dict[str, str]) -> 
         ("failures_failure_type_check", FailureType),
         ("declared_losses_reason_check", DropReason),
         ("api_keys_scopes_check", Scope),
+        ("audit_log_action_check", AuditAction),
     ],
 )
 def test_a_check_allows_exactly_the_vocabulary(migrated_dsn: dict[str, str], constraint: str, vocabulary: Any) -> None:

@@ -10,14 +10,14 @@ import asyncpg
 import pytest
 
 from ddl.migrate import SCHEMA
-from stream_workers import postgres
-from stream_workers.asking import Question
-from stream_workers.batch import Batch, Received, Topic, make_batch
 from stream_workers.core.fold import fold
-from stream_workers.decode import canonical_json
 from stream_workers.errors import TransientStoreError
-from stream_workers.postgres import PostgresStore
-from stream_workers.stored import differences, stored_tables
+from stream_workers.health.store_probe import StoreProbe
+from stream_workers.pipeline.decode import canonical_json
+from stream_workers.store import postgres
+from stream_workers.store.batch import Received, Topic, WriteBatch, make_batch
+from stream_workers.store.postgres import PostgresStore
+from stream_workers.store.read_tables import differences, read_tables
 from tests.support.relay import Relay
 from tests.support.traffic import Traffic
 
@@ -27,7 +27,7 @@ _WAITING = "SELECT count(*) FROM pg_locks WHERE relation = 'runs'::regclass AND 
 _RECORDS = Traffic(51).records(Traffic(51).runs(5))
 
 
-def _batch() -> Batch:
+def _batch() -> WriteBatch:
     return make_batch([Received(0, at, 100, None, record, None) for at, record in enumerate(_RECORDS)], canonical_json)
 
 
@@ -45,7 +45,7 @@ async def _through_relay(dsn: str) -> AsyncIterator[Relay]:
 async def _wrong(dsn: str) -> list[str]:
     connection = await asyncpg.connect(dsn, server_settings={"search_path": SCHEMA, "timezone": "UTC"})
     try:
-        return differences(fold(_RECORDS, canonical_json), await stored_tables(connection))
+        return differences(fold(_RECORDS, canonical_json), await read_tables(connection))
     finally:
         await connection.close()
 
@@ -61,7 +61,7 @@ def silent_save(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
             relay.carries.clear()
             return await store.save(TOPIC, _batch())
 
-        async def write(connection: asyncpg.Connection, batch: Batch) -> Any:
+        async def write(connection: asyncpg.Connection, batch: WriteBatch) -> Any:
             relay.carries.clear()
             return await writes(connection, batch)
 
@@ -110,25 +110,25 @@ def test_a_worker_that_is_told_to_end_does(migrated_dsn: dict[str, str], silent_
     asyncio.run(story())
 
 
-def test_the_question_is_bounded_and_waits_for_no_save(migrated_dsn: dict[str, str]) -> None:
+def test_the_probe_is_bounded_and_waits_for_no_save(migrated_dsn: dict[str, str]) -> None:
     """Answered while a save waits for a lock; given up in time where the network is silent; answered when it is not any more."""
 
     async def story() -> None:
         async with _through_relay(migrated_dsn["worker"]) as relay:
             store = PostgresStore(relay.dsn, transaction_timeout_s=3_600)
-            question = Question(relay.dsn, TOPIC, limit_s=1)
+            probe = StoreProbe(relay.dsn, TOPIC, limit_s=1)
             holder = await asyncpg.connect(migrated_dsn["owner"], server_settings={"search_path": SCHEMA})
             await holder.execute("BEGIN; LOCK TABLE runs IN SHARE ROW EXCLUSIVE MODE")
             saving = asyncio.create_task(store.save(TOPIC, _batch()))
             while not await holder.fetchval(_WAITING):  # noqa: ASYNC110 - the server is asked, which rings no bell
                 await asyncio.sleep(0.01)
-            await question.ask()
+            await probe.ask()
             relay.carries.clear()
             for _ in range(2):
                 with pytest.raises(TransientStoreError):
-                    await question.ask()
+                    await probe.ask()
             relay.carries.set()
-            await question.ask()
+            await probe.ask()
             await holder.close()
             await saving
             await store.close()

@@ -7,15 +7,15 @@ import asyncpg
 import pytest
 
 from ddl.migrate import SCHEMA
-from stream_workers.batch import Received, Topic, make_batch
-from stream_workers.brake import PoisonBrake
 from stream_workers.core.fold import fold
-from stream_workers.decode import canonical_json
 from stream_workers.errors import SlowStoreError
-from stream_workers.metrics import Metrics
-from stream_workers.postgres import PostgresStore
-from stream_workers.stored import differences, stored_tables
-from stream_workers.write import Writer
+from stream_workers.metrics import WorkerMetrics
+from stream_workers.pipeline.dead_letter_limit import DeadLetterLimit
+from stream_workers.pipeline.decode import canonical_json
+from stream_workers.pipeline.writer import Writer
+from stream_workers.store.batch import Received, Topic, make_batch
+from stream_workers.store.postgres import PostgresStore
+from stream_workers.store.read_tables import differences, read_tables
 from tests.support.slow_store import slow_down
 from tests.support.traffic import Traffic
 
@@ -54,13 +54,13 @@ def test_a_batch_that_takes_too_long_is_stored_in_pieces(migrated_dsn: dict[str,
         steps = len(fold(records, canonical_json).steps)
         await slow_down(owner, "steps", seconds_a_row=3 * LIMIT_S / steps)
         store = PostgresStore(migrated_dsn["worker"], transaction_timeout_s=LIMIT_S)
-        writer = Writer(store, TOPIC, Metrics(), retry_max_s=0.1, brake=PoisonBrake(max_share=1, max_in_a_row=1))
+        writer = Writer(store, TOPIC, WorkerMetrics(), retry_max_s=0.1, limit=DeadLetterLimit(max_share=1, max_in_a_row=1))
         received = [Received(0, offset, 100, None, record, None) for offset, record in enumerate(records)]
         async with asyncio.timeout(120):
             await writer.write(received)
         assert await store.frontiers(TOPIC, [0]) == {0: len(records)}
         await store.close()
-        assert differences(fold(records, canonical_json), await stored_tables(owner)) == []
+        assert differences(fold(records, canonical_json), await read_tables(owner)) == []
         assert await owner.fetchval("SELECT count(*) FROM dead_letters") == 0
         await owner.close()
 

@@ -6,10 +6,10 @@ import uuid
 import asyncpg
 
 from ddl.migrate import SCHEMA
-from stream_workers.batch import Topic
-from stream_workers.rebuild.plan import Plan
-from stream_workers.rebuild.shadow import State, move_targets, prepare, read_state
-from stream_workers.topic_log import Reach
+from stream_workers.kafka.topic_log import LogRange
+from stream_workers.operations.rebuild.plan import Plan
+from stream_workers.operations.rebuild.shadow_schema import RebuildState, move_targets, prepare, read_state
+from stream_workers.store.batch import Topic
 
 TOPIC = Topic("t", uuid.UUID(int=12))
 _COVER = f"""
@@ -26,20 +26,20 @@ def test_targets_follow_the_live_store_as_long_as_that_is_worth_it(migrated_dsn:
         plan = Plan(migrated_dsn["owner"], "nowhere:1", TOPIC)
         connection = await asyncpg.connect(plan.dsn)
 
-        async def remembered() -> State | None:
+        async def remembered() -> RebuildState | None:
             return await read_state(connection, plan)
 
         try:
             await connection.execute(_COVER, TOPIC.id, 0, 100)
-            begun = await prepare(connection, plan, {0: Reach(0, 150), 1: Reach(0, 20)})
+            begun = await prepare(connection, plan, {0: LogRange(0, 150), 1: LogRange(0, 20)})
             assert begun.targets == {0: 100, 1: 0}
             await connection.execute(_COVER, TOPIC.id, 0, 140)
             await connection.execute(_COVER, TOPIC.id, 1, 30)
-            reach = {0: Reach(0, 150), 1: Reach(0, 20)}
+            reach = {0: LogRange(0, 150), 1: LogRange(0, 20)}
             assert await move_targets(connection, plan, begun, reach, least_records=61) is None
             assert await remembered() == begun
             moved = await move_targets(connection, plan, begun, reach, least_records=60)
-            assert moved == State({0: 140, 1: 20}, finished=False, runs_taken_over=0)
+            assert moved == RebuildState({0: 140, 1: 20}, finished=False, runs_taken_over=0)
             assert await remembered() == moved == await prepare(connection, plan, reach)
         finally:
             await connection.close()

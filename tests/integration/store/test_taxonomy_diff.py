@@ -15,13 +15,13 @@ from typer.testing import CliRunner
 from agenttracer.wire.envelope import Producer, Record
 from agenttracer.wire.events import Event, Evidence, FailureRecorded, RunFinished, StepFinished
 from agenttracer.wire.vocabulary import FailureType, RunEnd, StepKind, StepStatus
+from agenttracer_cli.app import app
 from ddl.migrate import SCHEMA
-from deploy.command.app import app
-from stream_workers.batch import Received, Topic, make_batch
 from stream_workers.core.fold import Tables
-from stream_workers.decode import canonical_json
-from stream_workers.postgres import PostgresStore
-from stream_workers.stored import differences, stored_tables
+from stream_workers.pipeline.decode import canonical_json
+from stream_workers.store.batch import Received, Topic, make_batch
+from stream_workers.store.postgres import PostgresStore
+from stream_workers.store.read_tables import differences, read_tables
 
 AT = 1_790_000_000_000_000
 SINCE = "2026-01-01"
@@ -102,7 +102,7 @@ def _tables(dsn: str) -> Tables:
     async def read() -> Tables:
         connection = await asyncpg.connect(dsn, server_settings={"search_path": SCHEMA, "timezone": "UTC"})
         try:
-            return await stored_tables(connection)
+            return await read_tables(connection)
         finally:
             await connection.close()
 
@@ -111,8 +111,8 @@ def _tables(dsn: str) -> Tables:
 
 def _diff(dsn: str, folder: Path, *arguments: str) -> dict[str, object]:
     (folder / "mine.toml").write_text(CONFLICTS)
-    options = ["--since", SINCE, "--postgres", dsn, "--state-dir", str(folder), "--json"]
-    done = CliRunner().invoke(app, ["taxonomy", "diff", *arguments, *options])
+    options = ["--since", SINCE, "--state-dir", str(folder), "--json"]
+    done = CliRunner(env={"AGENTTRACER_POSTGRES_DSN": dsn}).invoke(app, ["taxonomy", "diff", *arguments, *options])
     assert done.exit_code == 0, done.output
     found: dict[str, object] = json.loads(done.stdout)
     return found
@@ -158,8 +158,8 @@ def test_an_unknown_taxonomy_is_wrong_usage(arguments: list[str], tmp_path: Path
 def test_a_store_that_is_away_is_one_line(migrated_dsn: dict[str, str], tmp_path: Path, broken: Callable[[str], str]) -> None:
     """Exit code 2, nothing on standard output, no traceback, and no password of the URL."""
     dsn = broken(migrated_dsn["owner"])
-    done = CliRunner().invoke(
-        app, ["taxonomy", "diff", "1", "1", "--since", SINCE, "--postgres", dsn, "--state-dir", str(tmp_path), "--json"]
+    done = CliRunner(env={"AGENTTRACER_POSTGRES_DSN": dsn}).invoke(
+        app, ["taxonomy", "diff", "1", "1", "--since", SINCE, "--state-dir", str(tmp_path), "--json"]
     )
     assert (done.exit_code, done.stdout) == (2, ""), done.output
     assert isinstance(done.exception, SystemExit), "typer's own exit, not an error that nobody caught"

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 
-from stream_workers.batch import Topic
-from stream_workers.postgres import PostgresStore
+from stream_workers.store.batch import Topic
+from stream_workers.store.postgres import PostgresStore
 
 LIMIT_S = 2.0
 _TOPIC = Topic("t", uuid.UUID(int=7))
@@ -41,7 +41,7 @@ def test_whoever_connects_next_ends_it(migrated_dsn: dict[str, str]) -> None:
         other = await asyncpg.connect(migrated_dsn["worker"])
         while not await other.fetchval(  # noqa: ASYNC110 - the server is asked, which rings no bell
             "SELECT bool_or(xact_start < now() - make_interval(secs => $1)) FROM pg_stat_activity"
-            " WHERE application_name = 'agenttracer-worker' AND state = 'active'",
+            " WHERE application_name = 'agenttracer-worker' AND state = 'active' AND datname = current_database()",
             LIMIT_S + 0.5,
         ):
             await asyncio.sleep(0.1)

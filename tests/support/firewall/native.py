@@ -9,15 +9,15 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any, Final
 
-from producer_gateway.openapi import BATCH_EXAMPLE
-from producer_gateway.run_document import EXAMPLE
+from producer_gateway.api.openapi import BATCH_EXAMPLE
+from producer_gateway.events.run_document import EXAMPLE
 from tests.support.firewall.canaries import Canaries
 from tests.support.firewall.sent import Sent, around, gzipped, of_json, torn
 
 EVENTS: Final = "/v1/events"
 RUNS: Final = "/v1/runs"
 _GOLDEN: Final = Path(__file__).parents[2] / "golden"
-_NAMES: Final = {"id", "agent", "agent_version", "agent_id", "sdk", "name", "error_class", "error_code"}
+_NAMES: Final = {"id", "agent", "agent_version", "agent_id", "sdk", "name", "version", "error_class", "error_code"}
 _FREE: Final = {"documents_found", "amount_cents"}
 """Keys of metadata in the examples, where labels pass."""
 

@@ -4,19 +4,60 @@ import json
 from collections.abc import Iterator
 from typing import Final
 
-from producer_gateway.otlp import table
+from agenttracer.rules.span_attributes import KIND_WORDS
+from producer_gateway.otlp import mapping, values
 from tests.support.firewall.canaries import Canaries
 from tests.support.firewall.sent import JSON, PROTOBUF, Sent, around, gzipped, of_json, torn
 from tests.unit.gateway.otlp import spans as make
 from tests.unit.gateway.otlp.spans import CHILD, ROOT, Json
 
 URL: Final = "/v1/traces"
-_NUMBERS: Final = (table.count, table.number, table.status, table.amount)
-_LOOKED_UP: Final = {"@operation", "@openinference", "@traceloop", "@request_type", "@protocol"}
-_NO_WORD_PASSES: Final = [name for name, row in table.ROWS.items() if row.read in _NUMBERS or row.target in _LOOKED_UP]
-_A_NAME_PASSES: Final = [name for name in table.ROWS if name not in _NO_WORD_PASSES]
+_NUMBERS: Final = (values.count, values.number, values.milliseconds, values.status, values.amount, values.flag, values.resends)
+_LOOKED_UP: Final = KIND_WORDS.keys()
+_NO_WORD_PASSES: Final = [name for name, row in mapping.ROWS.items() if row.read in _NUMBERS or row.target in _LOOKED_UP]
+_A_NAME_PASSES: Final = [name for name in mapping.ROWS if name not in _NO_WORD_PASSES]
 _CONTENT: Final = (
     *("gen_ai.prompt", "gen_ai.input.messages", "input.value", "llm.input_messages.0.message.content", "exception.message"),
+    *("gen_ai.memory.query.text", "gen_ai.memory.records", "gen_ai.tool.definitions", "gen_ai.evaluation.explanation"),
+    *(
+        "memory.query.text",
+        "tool.definitions",
+        "gen_ai.system_instructions",
+        "gen_ai.output.messages",
+        "gen_ai.retrieval.documents",
+    ),
+    *(
+        "gen_ai.retrieval.query.text",
+        "gen_ai.tool.call.result",
+        "gen_ai.tool.description",
+        "gen_ai.agent.description",
+        "output.value",
+    ),
+    *("ai.prompt", "ai.prompt.messages", "ai.response.text", "ai.response.toolCalls", "ai.response.object", "ai.toolCall.args"),
+    *("ai.toolCall.result", "ai.prompt.tools", "ai.value", "ai.embedding", "traceloop.entity.input", "traceloop.entity.output"),
+    *(
+        "gcp.vertex.agent.llm_request",
+        "gcp.vertex.agent.llm_response",
+        "gcp.vertex.agent.tool_call_args",
+        "logfire.msg",
+        "pydantic_ai.all_messages",
+    ),
+    *(
+        "haystack.component.input",
+        "haystack.component.output",
+        "mlflow.spanInputs",
+        "mlflow.spanOutputs",
+        "url.path",
+        "url.full",
+        "url.query",
+    ),
+    *(
+        "langsmith.metadata.note",
+        "crewai.task.description",
+        "gen_ai.conversation.id",
+        "gen_ai.evaluation.score.explanation",
+        "db.query.text",
+    ),
     *("session.id", "user.id", "tool.parameters", "gen_ai.tool.call.arguments", "retrieval.documents.0.document.content"),
 )
 
@@ -36,11 +77,11 @@ def requests(sing: Canaries, *, rounds: int = 3) -> Iterator[Sent]:
 
 def request(sing: Canaries) -> Json:
     """One request that is accepted, with canaries in all of its attributes, names, events, links, scopes and resources."""
-    typed = {name: {"a": sing.token()} if at % 2 else sing.token().encode() for at, name in enumerate(table.ROWS)}
-    listed: dict[str, object] = {name: [sing.text(), sing.text()] for name in table.ROWS}
+    typed = {name: {"a": sing.token()} if at % 2 else sing.token().encode() for at, name in enumerate(mapping.ROWS)}
+    listed: dict[str, object] = {name: [sing.text(), sing.text()] for name in mapping.ROWS}
     spans = [_span(sing, CHILD, ROOT, said) for said in (_unknown(sing), typed, listed)]
     spans += [_span(sing, ROOT, "", said) for said in (_known(sing), _unknown(sing))]
-    said = {"host.name": sing.token(), sing.token(): sing.token(), **{name: sing.text() for name in table.RESOURCE_ROWS}}
+    said = {"host.name": sing.token(), sing.token(): sing.token(), **{name: sing.text() for name in mapping.RESOURCE_ROWS}}
     body = make.request(*spans, resource=said)
     part = body["resourceSpans"][0]
     scope = {"name": sing.token(), "version": sing.token(), "attributes": make.attributes({sing.token(): sing.token()})}
@@ -78,7 +119,7 @@ def _span(sing: Canaries, span_id: str, parent: str, said: dict[str, object]) ->
         span_id,
         parent,
         said=said,
-        name=sing.token(),
+        name=sing.text(),
         traceState=f"{sing.token()}={sing.token()}",
         status={"code": 2, "message": sing.token()},
         events=[

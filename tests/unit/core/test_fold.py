@@ -7,18 +7,19 @@ import itertools
 import os
 import random
 import uuid
+from collections import Counter
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agenttracer.wire.envelope import Record
-from agenttracer.wire.events import RunFinished
-from stream_workers.batch import Batch, Coverage, Topic
+from agenttracer.wire.events import RunFinished, StepFinished
 from stream_workers.core.assemble import assemble
 from stream_workers.core.fold import fold
-from stream_workers.decode import canonical_json
+from stream_workers.pipeline.decode import canonical_json
+from stream_workers.store.batch import Coverage, Topic, WriteBatch
 from stream_workers.testing import MemoryStore
 from tests.support.limits import make_small
 from tests.support.traffic import Traffic
@@ -37,7 +38,7 @@ def _open(records: list[Record]) -> list[Record]:
 def _records(seed: int, *, runs: int = 2, steps: int = 3) -> list[Record]:
     traffic = Traffic(seed)
     made = traffic.runs(runs, steps=steps)
-    return traffic.mischief([*traffic.records(made, flush=3), *traffic.elsewhere(made)])
+    return traffic.off_clocks(traffic.mischief([*traffic.records(made, flush=3), *traffic.elsewhere(made)]))
 
 
 @settings(max_examples=_EXAMPLES, deadline=None)
@@ -56,6 +57,7 @@ def test_batches_in_any_order_with_repeats_give_the_fold(seed: int, shuffle: ran
 
 
 @settings(max_examples=_EXAMPLES, deadline=None)
+@example(seed=77308456, shuffle=random.Random(0), cuts=[])  # a healthy run of more steps than are looked at
 @given(seed=st.integers(0, 2**32), shuffle=st.randoms(use_true_random=False), cuts=st.lists(st.integers(1, 5), max_size=12))
 def test_diagnoses_at_their_limits_are_those_of_the_fold(seed: int, shuffle: random.Random, cuts: list[int]) -> None:
     """Runs that go in circles, are too long and fail too often: what is skipped between batches never changes a diagnosis."""
@@ -70,6 +72,27 @@ def test_diagnoses_at_their_limits_are_those_of_the_fold(seed: int, shuffle: ran
             batch, delivered = delivered[:size], delivered[size:]
             store._write(assemble(batch, canonical_json))
         assert store.tables() == fold(records, canonical_json)
+
+
+def test_steps_count_by_model_with_tokens_and_cost() -> None:
+    """Cost in one currency alone. What is not of the form of a token count adds nothing, and no model is a key, too."""
+    traffic = Traffic(5)
+    records = traffic.records(traffic.runs(30))
+    tables = fold(records, canonical_json)
+    wanted: Counter[tuple[str, str]] = Counter()
+    for record in records:
+        for step in (event for event in record.events if isinstance(event, StepFinished)):
+            model = step.metadata.get("model")
+            key = model if isinstance(model, str) else ""
+            tokens = {name: step.metadata.get(name) for name in ("input_tokens", "output_tokens")}
+            wanted.update({(key, name): n for name, n in tokens.items() if isinstance(n, int) and n > 0})
+            wanted[key, "cost"] += step.cost.nano if step.cost and step.cost.currency == "USD" else 0
+    found: Counter[tuple[str, str]] = Counter()
+    for (*_, model), one in tables.step_rollups.items():
+        found.update({(model, name): getattr(one, name) for name in ("input_tokens", "output_tokens", "cost")})
+    assert {key for key, _ in found} == {"", "gpt-4o"}
+    assert +found == +wanted
+    assert found["", "cost"] > 0 < found["gpt-4o", "output_tokens"]
 
 
 @pytest.mark.parametrize("seed", [11, 12, 13])
@@ -94,7 +117,7 @@ def test_a_repeated_batch_changes_nothing() -> None:
     import asyncio
 
     records = _records(3)
-    batch = Batch(rows=assemble(records, canonical_json), letters=(), coverage=(Coverage(0, 0, len(records)),))
+    batch = WriteBatch(rows=assemble(records, canonical_json), letters=(), coverage=(Coverage(0, 0, len(records)),))
     store = MemoryStore()
     asyncio.run(store.save(_TOPIC, batch))
     before = store.tables()

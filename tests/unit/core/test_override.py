@@ -1,5 +1,8 @@
 """Taxonomies as documents."""
 
+import re
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +13,7 @@ from stream_workers.core.failures.evidence import Facts
 from stream_workers.core.failures.override import TaxonomyError, overridden
 from stream_workers.core.failures.v1 import V1
 
+PAGE = Path(__file__).parents[3] / "docs" / "failures.md"
 _TEAPOT = Facts(StepKind.TOOL, True, "", "", 418, 0, "", None)  # noqa: FBT003 - a failed step
 
 
@@ -75,3 +79,40 @@ def test_what_is_no_taxonomy_is_refused_without_its_values(document: dict[str, A
     with pytest.raises(TaxonomyError) as told:
         overridden(document, name="wrong")
     assert "canary" not in str(told.value).lower()
+
+
+def test_the_example_of_the_page_is_a_taxonomy() -> None:
+    """A reader may begin with it as it stands."""
+    (example,) = re.findall(r"```toml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    mine = overridden(tomllib.loads(example), name="mine")
+    found = classify(_TEAPOT, mine)
+    assert found is not None
+    assert (found.id, found.code, found.type) == ("http.teapot", "invalid_input", FailureType.TOOL)
+    assert "class.tool_input" not in {rule.id for rule in mine.rules}
+
+
+def test_a_name_and_silence_are_conditions_too() -> None:
+    """Of a tool by a part of its name, of a model by an answer of no token."""
+    mine = overridden(
+        {
+            "base": "2",
+            "rule": [
+                {"id": "mine.paid", "code": "declined", "before": "http.invalid_input", "when": {"name_has": ["Pay"]}},
+                {
+                    "id": "mine.mute",
+                    "code": "mute",
+                    "silent": True,
+                    "before": "quiet.empty_answer",
+                    "when": {"says_nothing": True},
+                },
+            ],
+        },
+        name="mine",
+    )
+    paid = classify(_TEAPOT._replace(name="pay_invoice"), mine)
+    mute = classify(Facts(StepKind.RESPOND, False, "", "", 0, 0, "stop", None, says_nothing=True), mine)  # noqa: FBT003
+    assert paid is not None
+    assert mute is not None
+    assert (paid.code, mute.code) == ("declined", "mute")
+    with pytest.raises(TaxonomyError):
+        overridden({"rule": [{"id": "x", "code": "x", "when": {"says_nothing": "yes"}}]}, name="x")

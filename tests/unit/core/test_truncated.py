@@ -9,9 +9,9 @@ from agenttracer.wire.events import Event
 from stream_workers.core.assemble import assemble
 from stream_workers.core.diagnosis import FAILURES_MAX, NOT_JUDGED
 from stream_workers.core.fold import Tables, fold, truncated_runs
-from stream_workers.core.loop import REPEATS_MAX
-from stream_workers.core.tree import STEPS_MAX
-from stream_workers.decode import canonical_json
+from stream_workers.core.loop_detection import IN_A_ROW
+from stream_workers.core.step_tree import STEPS_MAX
+from stream_workers.pipeline.decode import canonical_json
 from stream_workers.testing import MemoryStore
 from tests.support.long_run import AT, RUN, end, recorded, records, step, steps
 
@@ -41,7 +41,7 @@ def judged(tables: Tables) -> set[int]:
         (failing(FAILURES_MAX - 1), False),
         (failing(FAILURES_MAX), False),
         (failing(FAILURES_MAX + 1), True),
-        ([*failing(FAILURES_MAX), *(step(900 + n, failed=False, name="again") for n in range(REPEATS_MAX + 1))], False),
+        ([*failing(FAILURES_MAX), *(step(900 + n, failed=False, name="again") for n in range(IN_A_ROW))], False),
     ],
     ids=["999 steps", "1000 steps", "1001 steps", "199 failures", "200 failures", "201 failures", "200 failures and a loop"],
 )

@@ -31,3 +31,12 @@ def batch(*events: object, **members: object) -> dict[str, Any]:
 
 def body(*events: object) -> bytes:
     return json.dumps(batch(*events)).encode()
+
+
+def failed(run_id: str = RUN, **members: object) -> dict[str, object]:
+    event = {"type": "failure_recorded", "run_id": run_id, "seq": 2, "failure_id": "b7ad6b7169203331", "occurred_at": NOW_US}
+    return {**event, "failure_type": "tool", "failure_code": "timeout", **members}
+
+
+def finished(run_id: str = RUN, **members: object) -> dict[str, object]:
+    return {"type": "run_finished", "run_id": run_id, "seq": 3, "ended_at": NOW_US, "status": "success", "emitted": 4, **members}

@@ -10,12 +10,12 @@ import httpx
 import pytest
 
 from producer_gateway.app import create_app
-from producer_gateway.metrics import Metrics
+from producer_gateway.metrics import GatewayMetrics
 from producer_gateway.settings import GatewaySettings
-from producer_gateway.testing import MemoryRecordLog
-from servicekit.keys import Scope
+from producer_gateway.testing import MemoryNames, MemoryRecordLog
+from servicekit.auth.keys import Scope
 from servicekit.logs import ContentFreeFormatter
-from servicekit.testing import MemoryKeys, ring_of
+from servicekit.testing import MemoryKeys, cache_of
 from tests.unit.gateway.batches import NOW_US, Gateway, Records
 
 
@@ -25,8 +25,8 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def metrics() -> Metrics:
-    return Metrics()
+def metrics() -> GatewayMetrics:
+    return GatewayMetrics()
 
 
 @pytest.fixture
@@ -40,13 +40,19 @@ def keys() -> MemoryKeys:
 
 
 @pytest.fixture
-def gateway(log: MemoryRecordLog, metrics: Metrics, keys: MemoryKeys) -> Gateway:
+def names() -> MemoryNames:
+    return MemoryNames()
+
+
+@pytest.fixture
+def gateway(log: MemoryRecordLog, metrics: GatewayMetrics, keys: MemoryKeys, names: MemoryNames) -> Gateway:
     """Serve with settings of the test's choice, to a client with a key of the project `default`."""
 
     @asynccontextmanager
-    async def serve(**settings: float) -> AsyncIterator[httpx.AsyncClient]:
-        key, ring = keys.create(Scope.INGEST), ring_of(keys)
-        app = create_app(GatewaySettings.model_validate(settings), log, keys=ring, metrics=metrics, clock_us=lambda: NOW_US)
+    async def serve(**settings: float | str) -> AsyncIterator[httpx.AsyncClient]:
+        key, ring = keys.create(Scope.INGEST), cache_of(keys)
+        told = GatewaySettings.model_validate(settings)
+        app = create_app(told, log, keys=ring, names=names, metrics=metrics, clock_us=lambda: NOW_US)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         await log.start()
         await ring.refresh()

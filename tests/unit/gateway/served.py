@@ -11,12 +11,14 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from producer_gateway.app import create_app
-from producer_gateway.door import Door
-from producer_gateway.drain import Drain
-from producer_gateway.metrics import Metrics
+from producer_gateway.metrics import GatewayMetrics
+from producer_gateway.process.connections import connection_policy
+from producer_gateway.process.drain import Drain
 from producer_gateway.settings import GatewaySettings
 from producer_gateway.testing import MemoryRecordLog
-from servicekit.testing import MemoryKeys, ring_of
+from servicekit.http.connection_policy import ConnectionPolicy
+from servicekit.http.server import protocol_of
+from servicekit.testing import MemoryKeys, cache_of
 from tests.unit.gateway import batches as make
 
 BODY = make.body(make.started())
@@ -56,7 +58,7 @@ class Client:
 class Served:
     """The gateway and its clients."""
 
-    def __init__(self, port: int, metrics: Metrics, state: ServerState) -> None:
+    def __init__(self, port: int, metrics: GatewayMetrics, state: ServerState) -> None:
         self._port = port
         self._metrics = metrics
         self._state = state
@@ -100,20 +102,27 @@ class Served:
 
 
 @asynccontextmanager
-async def served(log: MemoryRecordLog, metrics: Metrics, *, drain: Drain | None = None, **settings: Any) -> AsyncIterator[Served]:
+async def served(
+    log: MemoryRecordLog,
+    metrics: GatewayMetrics,
+    *,
+    drain: Drain | None = None,
+    policy: ConnectionPolicy | None = None,
+    **settings: Any,
+) -> AsyncIterator[Served]:
     """Listen, until the block ends."""
     told = GatewaySettings.model_validate({"anonymous_project": "default", **settings})
-    ring = ring_of(MemoryKeys())
+    ring = cache_of(MemoryKeys())
     app = create_app(told, log, keys=ring, metrics=metrics, drain=drain, clock_us=lambda: make.NOW_US)
-    door, state = Door(told, metrics), ServerState()
-    config = uvicorn.Config(app, http=door, ws="none", lifespan="off", log_config=None, access_log=False)  # type: ignore[arg-type]  # only called
+    protocol, state = protocol_of(policy or connection_policy(told, metrics)), ServerState()
+    config = uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_config=None, access_log=False)  # type: ignore[arg-type]  # only called
     await log.start()
     await ring.refresh()
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8_192)  # the system would hide megabytes that nobody reads
     listener.bind(("127.0.0.1", 0))
     server = await asyncio.get_running_loop().create_server(
-        lambda: door(config=config, server_state=state, app_state={}), sock=listener
+        lambda: protocol(config=config, server_state=state, app_state={}), sock=listener
     )
     clients = Served(server.sockets[0].getsockname()[1], metrics, state)
     try:

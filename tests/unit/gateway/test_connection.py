@@ -3,11 +3,13 @@
 import asyncio
 import json
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
-from producer_gateway import door
-from producer_gateway.metrics import Metrics
+from producer_gateway.metrics import GatewayMetrics
+from producer_gateway.process.connections import connection_policy
+from producer_gateway.settings import GatewaySettings
 from producer_gateway.testing import MemoryRecordLog
 from tests.unit.gateway.served import BODY, HEAD, REQUEST, served
 
@@ -22,7 +24,7 @@ def code(body: bytes) -> str:
     return str(json.loads(body)["error"]["code"])
 
 
-async def test_request_after_request(log: MemoryRecordLog, metrics: Metrics) -> None:
+async def test_request_after_request(log: MemoryRecordLog, metrics: GatewayMetrics) -> None:
     """A connection takes one request after the other, in pieces of any size, and is counted while it is open."""
     async with served(log, metrics) as gateway:
         client = await gateway.connect()
@@ -36,7 +38,7 @@ async def test_request_after_request(log: MemoryRecordLog, metrics: Metrics) -> 
     assert len(log.messages) == 3
 
 
-async def test_nothing_sent(log: MemoryRecordLog, metrics: Metrics) -> None:
+async def test_nothing_sent(log: MemoryRecordLog, metrics: GatewayMetrics) -> None:
     """Who connects and says nothing is disconnected without a word."""
     async with served(log, metrics, head_timeout_s=0.05) as gateway:
         client = await gateway.connect()
@@ -45,7 +47,7 @@ async def test_nothing_sent(log: MemoryRecordLog, metrics: Metrics) -> None:
 
 
 @pytest.mark.parametrize("before", [b"", REQUEST])
-async def test_half_a_head(log: MemoryRecordLog, metrics: Metrics, before: bytes) -> None:
+async def test_half_a_head(log: MemoryRecordLog, metrics: GatewayMetrics, before: bytes) -> None:
     """A head that is not complete in time is answered with 408, as a connection's first or a later one."""
     async with served(log, metrics, head_timeout_s=0.05) as gateway:
         client = await gateway.connect()
@@ -59,7 +61,7 @@ async def test_half_a_head(log: MemoryRecordLog, metrics: Metrics, before: bytes
         assert await client.rest() == b""
 
 
-async def test_drip(log: MemoryRecordLog, metrics: Metrics) -> None:
+async def test_drip(log: MemoryRecordLog, metrics: GatewayMetrics) -> None:
     """Dripping bytes does not move the deadline: neither those of a head nor the line breaks that may stand before it."""
     async with served(log, metrics, head_timeout_s=0.1, idle_timeout_s=0.1) as gateway:
         for drop in (b"x", b"\r\n"):
@@ -75,7 +77,7 @@ async def test_drip(log: MemoryRecordLog, metrics: Metrics) -> None:
         assert closed == [1, 1]
 
 
-async def test_idle(log: MemoryRecordLog, metrics: Metrics) -> None:
+async def test_idle(log: MemoryRecordLog, metrics: GatewayMetrics) -> None:
     """A connection that has had its answer is closed when no further request comes."""
     async with served(log, metrics, idle_timeout_s=0.05) as gateway:
         client = await gateway.connect()
@@ -85,8 +87,9 @@ async def test_idle(log: MemoryRecordLog, metrics: Metrics) -> None:
         assert gateway.sample("connections_closed_total", reason="idle_timeout") == 1
 
 
-async def test_answer_not_taken(log: MemoryRecordLog, metrics: Metrics) -> None:
+async def test_answer_not_taken(log: MemoryRecordLog, metrics: GatewayMetrics, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that never reads is gone after its timeout: its answer is not kept for it."""
+    monkeypatch.setattr("producer_gateway.events.validate.MISFITS_MAX", 5_000)  # so that the answer is a large one
     async with served(log, metrics, answer_timeout_s=0.1) as gateway:
         client = await gateway.connect(receive_buffer_bytes=4_096)
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]  # asyncio types it as a write transport
@@ -103,7 +106,7 @@ async def test_answer_not_taken(log: MemoryRecordLog, metrics: Metrics) -> None:
     [HEAD + LARGE, HEAD + LARGE + b"\r\n\r\n", b"GET /" + b"x" * 20_000, b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\n\r\n"],
     ids=["header without end", "header", "address without end", "address"],
 )
-async def test_large_head(log: MemoryRecordLog, metrics: Metrics, request_bytes: bytes) -> None:
+async def test_large_head(log: MemoryRecordLog, metrics: GatewayMetrics, request_bytes: bytes) -> None:
     """A head over the limit is answered with 431, complete or not."""
     async with served(log, metrics) as gateway:
         client = await gateway.connect()
@@ -112,7 +115,7 @@ async def test_large_head(log: MemoryRecordLog, metrics: Metrics, request_bytes:
         assert (status, code(body)) == (431, "head_too_large")
 
 
-async def test_many_small_headers(log: MemoryRecordLog, metrics: Metrics) -> None:
+async def test_many_small_headers(log: MemoryRecordLog, metrics: GatewayMetrics) -> None:
     """Headers count together, and anew with each request."""
     small = HEAD + b"x: 1234567890\r\n" * 80 + b"content-length: %d\r\n\r\n" % len(BODY) + BODY
     async with served(log, metrics, head_max_bytes=1_024) as gateway:
@@ -125,7 +128,7 @@ async def test_many_small_headers(log: MemoryRecordLog, metrics: Metrics) -> Non
 
 
 @pytest.mark.parametrize("tail", [b"0\r\n" + LARGE, b"1;" + b"x" * 20_000], ids=["trailer", "chunk extension"])
-async def test_bytes_that_are_no_body(log: MemoryRecordLog, metrics: Metrics, tail: bytes) -> None:
+async def test_bytes_that_are_no_body(log: MemoryRecordLog, metrics: GatewayMetrics, tail: bytes) -> None:
     """What stands around the body is bounded too: trailers and chunk extensions."""
     async with served(log, metrics) as gateway:
         client = await gateway.connect()
@@ -137,7 +140,7 @@ async def test_bytes_that_are_no_body(log: MemoryRecordLog, metrics: Metrics, ta
 
 
 @pytest.mark.parametrize("behind", [b"no HTTP\r\n\r\n", HEAD], ids=["malformed", "slow"])
-async def test_fault_behind_a_request(log: MemoryRecordLog, metrics: Metrics, behind: bytes) -> None:
+async def test_fault_behind_a_request(log: MemoryRecordLog, metrics: GatewayMetrics, behind: bytes) -> None:
     """What is wrong with bytes behind a request is never said in the place of its answer."""
     log.stalled = True
     async with served(log, metrics, head_timeout_s=0.1) as gateway:
@@ -146,7 +149,7 @@ async def test_fault_behind_a_request(log: MemoryRecordLog, metrics: Metrics, be
         assert (await client.rest())[:12] in {b"", b"HTTP/1.1 503"}
 
 
-async def test_no_http(log: MemoryRecordLog, metrics: Metrics) -> None:
+async def test_no_http(log: MemoryRecordLog, metrics: GatewayMetrics) -> None:
     """What is not HTTP is answered with 400 in the form of every other error."""
     async with served(log, metrics) as gateway:
         client = await gateway.connect()
@@ -156,7 +159,7 @@ async def test_no_http(log: MemoryRecordLog, metrics: Metrics) -> None:
         assert gateway.sample("requests_refused_total", code="malformed_request") == 1
 
 
-async def test_grpc(log: MemoryRecordLog, metrics: Metrics) -> None:
+async def test_grpc(log: MemoryRecordLog, metrics: GatewayMetrics) -> None:
     """Who sends gRPC is told what is spoken here; the count shows it to ops, since gRPC's clients do not read the answer."""
     async with served(log, metrics) as gateway:
         client = await gateway.connect()
@@ -166,7 +169,7 @@ async def test_grpc(log: MemoryRecordLog, metrics: Metrics) -> None:
         assert gateway.sample("requests_refused_total", code="http2") == 1
 
 
-async def test_requests_ahead(log: MemoryRecordLog, metrics: Metrics) -> None:
+async def test_requests_ahead(log: MemoryRecordLog, metrics: GatewayMetrics) -> None:
     """A few requests may be sent ahead; thousands in one packet end the connection instead of filling memory."""
     async with served(log, metrics) as gateway:
         client = await gateway.connect()
@@ -176,7 +179,7 @@ async def test_requests_ahead(log: MemoryRecordLog, metrics: Metrics) -> None:
         assert (await client.rest()).count(b"200 OK") <= 5
 
 
-async def test_room_for_one_more(log: MemoryRecordLog, metrics: Metrics) -> None:
+async def test_room_for_one_more(log: MemoryRecordLog, metrics: GatewayMetrics) -> None:
     """When all connections are taken, the one that waits longest for its head goes first, then the longest idle."""
     async with served(log, metrics, connections_max=2) as gateway:
         idle = await gateway.connect()
@@ -190,7 +193,7 @@ async def test_room_for_one_more(log: MemoryRecordLog, metrics: Metrics) -> None
         assert await idle.rest() == b""
 
 
-async def test_no_room(log: MemoryRecordLog, metrics: Metrics) -> None:
+async def test_no_room(log: MemoryRecordLog, metrics: GatewayMetrics) -> None:
     """When all connections are at work, one more gets 503 and Retry-After, and the others their answers."""
     async with served(log, metrics, connections_max=1) as gateway:
         busy = await gateway.connect()
@@ -210,7 +213,7 @@ async def test_no_room(log: MemoryRecordLog, metrics: Metrics) -> None:
     [(TOO_LARGE, 413), (TOO_LARGE + b"x" * 200_000, 413), (HEAD + LARGE, 431), (b"no HTTP\r\n\r\n", 400)],
     ids=["413", "413 with more than is kept", "431", "400"],
 )
-async def test_answered_while_sending(log: MemoryRecordLog, metrics: Metrics, begun: bytes, status: int) -> None:
+async def test_answered_while_sending(log: MemoryRecordLog, metrics: GatewayMetrics, begun: bytes, status: int) -> None:
     """Who goes on sending after the answer is heard out: the whole answer waits to be read, with the end of the connection."""
     async with served(log, metrics) as gateway:
         client = await gateway.connect()
@@ -227,7 +230,7 @@ async def test_answered_while_sending(log: MemoryRecordLog, metrics: Metrics, be
         assert not any(gateway.sample("connections_closed_total", reason=f"linger_{end}") for end in ("bytes", "timeout"))
 
 
-async def test_sending_without_end(log: MemoryRecordLog, metrics: Metrics) -> None:
+async def test_sending_without_end(log: MemoryRecordLog, metrics: GatewayMetrics) -> None:
     """Who sends on and on after its answer is cut off after so many bytes, of which none is kept."""
     async with served(log, metrics) as gateway:
         client = await gateway.connect()
@@ -240,10 +243,10 @@ async def test_sending_without_end(log: MemoryRecordLog, metrics: Metrics) -> No
         assert gateway.sample("in_flight_bytes") == 0
 
 
-async def test_not_ending(log: MemoryRecordLog, metrics: Metrics, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_not_ending(log: MemoryRecordLog, metrics: GatewayMetrics) -> None:
     """Who neither sends nor closes after its answer is gone after a while."""
-    monkeypatch.setattr(door, "_LINGER_TIMEOUT_S", 0.1)
-    async with served(log, metrics) as gateway:
+    policy = replace(connection_policy(GatewaySettings(), metrics), linger_timeout_s=0.1)
+    async with served(log, metrics, policy=policy) as gateway:
         client = await gateway.connect()
         await client.send(TOO_LARGE)
         assert (await client.answer())[0] == 413
@@ -251,7 +254,7 @@ async def test_not_ending(log: MemoryRecordLog, metrics: Metrics, monkeypatch: p
         assert gateway.sample("connections_closed_total", reason="linger_timeout") == 1
 
 
-async def test_answered_ones_take_no_room(log: MemoryRecordLog, metrics: Metrics) -> None:
+async def test_answered_ones_take_no_room(log: MemoryRecordLog, metrics: GatewayMetrics) -> None:
     """When all connections are taken, one that was answered while it was sending goes before any other."""
     async with served(log, metrics, connections_max=2) as gateway:
         silent = await gateway.connect()

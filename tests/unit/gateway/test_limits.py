@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 import httpx
 import pytest
 
-from producer_gateway.metrics import Metrics
+from producer_gateway.metrics import GatewayMetrics
 from producer_gateway.testing import MemoryRecordLog
 from tests.unit.gateway import batches as make
 from tests.unit.gateway.batches import Gateway
@@ -134,7 +134,7 @@ async def test_slow_body(gateway: Gateway) -> None:
     assert (answer.status_code, answer.headers["connection"]) == (408, "close")
 
 
-async def test_requests_in_flight(gateway: Gateway, log: MemoryRecordLog, metrics: Metrics) -> None:
+async def test_requests_in_flight(gateway: Gateway, log: MemoryRecordLog, metrics: GatewayMetrics) -> None:
     """One request more than allowed is shed with 503 and Retry-After, and readiness says so; afterwards there is room again."""
     log.stalled = True
     async with gateway(in_flight_max_requests=1, request_deadline_s=0.5, receive_timeout_s=0.1) as client:
@@ -154,7 +154,7 @@ async def test_requests_in_flight(gateway: Gateway, log: MemoryRecordLog, metric
 
 
 @pytest.mark.parametrize("compress", [lambda body: body, gzip.compress])
-async def test_bytes_in_flight(gateway: Gateway, compress: Mangle, metrics: Metrics) -> None:
+async def test_bytes_in_flight(gateway: Gateway, compress: Mangle, metrics: GatewayMetrics) -> None:
     """Bytes beyond the budget are shed with 503, as received or inflated, and the budget is given back."""
     body = compress(make.body(*[make.step(seq=seq) for seq in range(100)]))
     headers = GZIP if body[:1] != b"{" else {}

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from producer_gateway.lane import Linger
+from producer_gateway.kafka.partition_batcher import Linger
 
 pytestmark = pytest.mark.anyio
 

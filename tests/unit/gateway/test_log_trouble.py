@@ -8,11 +8,11 @@ import httpx
 import pytest
 
 from producer_gateway.app import create_app
-from producer_gateway.drain import Drain
-from producer_gateway.metrics import Metrics
+from producer_gateway.metrics import GatewayMetrics
+from producer_gateway.process.drain import Drain
 from producer_gateway.settings import GatewaySettings
 from producer_gateway.testing import MemoryRecordLog
-from servicekit.testing import MemoryKeys, ring_of
+from servicekit.testing import MemoryKeys, cache_of
 from tests.unit.gateway import batches as make
 from tests.unit.gateway.batches import Gateway
 from tests.unit.gateway.served import REQUEST, served
@@ -45,7 +45,7 @@ async def test_known_outage(client: httpx.AsyncClient, log: MemoryRecordLog) -> 
 async def test_draining(log: MemoryRecordLog) -> None:
     """A process that was told to end is not ready, and still finishes what reaches it."""
     drain = Drain()
-    app = create_app(GatewaySettings(), log, keys=ring_of(MemoryKeys()), drain=drain)
+    app = create_app(GatewaySettings(), log, keys=cache_of(MemoryKeys()), drain=drain)
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as client,
@@ -56,7 +56,7 @@ async def test_draining(log: MemoryRecordLog) -> None:
     assert log.unready() == "closed"
 
 
-async def test_cut_off(log: MemoryRecordLog, metrics: Metrics) -> None:
+async def test_cut_off(log: MemoryRecordLog, metrics: GatewayMetrics) -> None:
     """What is cancelled since the time to drain is over gets 503 and Retry-After, not the server's own page."""
     log.stalled, drain = True, Drain()
     async with served(log, metrics, drain=drain) as gateway:
@@ -71,7 +71,7 @@ async def test_cut_off(log: MemoryRecordLog, metrics: Metrics) -> None:
         assert gateway.sample("in_flight_requests") == 0
 
 
-async def test_cancelled(client: httpx.AsyncClient, log: MemoryRecordLog, metrics: Metrics) -> None:
+async def test_cancelled(client: httpx.AsyncClient, log: MemoryRecordLog, metrics: GatewayMetrics) -> None:
     """Whoever cancels a request at any other time is obeyed."""
     log.stalled = True
     request = asyncio.create_task(client.post("/v1/events", json=make.batch(make.started())))

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from agenttracer.wire.events import EVENT_KINDS
-from producer_gateway.openapi import BATCH_EXAMPLE, contract_schemas
-from producer_gateway.run_document import EXAMPLE, MINIMAL_EXAMPLE
+from producer_gateway.api.openapi import BATCH_EXAMPLE, contract_schemas
+from producer_gateway.events.run_document import EXAMPLE, MINIMAL_EXAMPLE
 from servicekit import codec
 
 pytestmark = pytest.mark.anyio
@@ -20,7 +20,7 @@ async def test_references_lead_somewhere(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     wanted = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document)))
     assert wanted <= document["components"]["schemas"].keys()
-    assert {kind.__name__ for kind in EVENT_KINDS} | {"Batch", "RunDocument", "ErrorAnswer"} <= wanted
+    assert {kind.__name__ for kind in EVENT_KINDS} | {"Batch", "RunDocument", "IngestErrorAnswer"} <= wanted
 
 
 async def test_otlp_in_json_is_described_down_to_attributes(client: httpx.AsyncClient) -> None:

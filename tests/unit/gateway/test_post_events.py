@@ -5,7 +5,8 @@ import json
 import httpx
 import pytest
 
-from producer_gateway.metrics import Metrics
+from agenttracer.wire.envelope import VERSION
+from producer_gateway.metrics import GatewayMetrics
 from producer_gateway.testing import MemoryRecordLog
 from tests.unit.gateway import batches as make
 from tests.unit.gateway.batches import Gateway, Records
@@ -19,7 +20,7 @@ async def test_flawless_batch(client: httpx.AsyncClient, records: Records) -> No
     assert (answer.status_code, answer.json()) == (202, {"accepted": 2, "rejected": [], "dropped": {}})
     (record,) = records()
     assert record == {
-        "v": "1.0",
+        "v": VERSION,
         "project": "default",
         "producer": make.PRODUCER,
         "received_at": make.NOW_US,
@@ -61,11 +62,11 @@ async def test_what_may_be_left_out_is(client: httpx.AsyncClient, records: Recor
     assert (stored["name"], stored["metadata"], "attempt" in stored) == ("refund-api", {"ok": 1}, False)
 
 
-async def test_newer_minor_version(client: httpx.AsyncClient, records: Records, metrics: Metrics) -> None:
+async def test_newer_minor_version(client: httpx.AsyncClient, records: Records, metrics: GatewayMetrics) -> None:
     """Of a newer minor version what is known is kept, and what is not known is counted."""
     answer = await client.post("/v1/events", json=make.batch(make.started(mood="good"), v="1.7", extra=[1]))
     assert answer.json()["accepted"] == 1
-    assert records()[0]["v"] == "1.0"
+    assert records()[0]["v"] == VERSION
     assert metrics.registry.get_sample_value("agenttracer_gateway_unknown_members_total") == 2
 
 
@@ -141,3 +142,13 @@ async def test_record_that_the_log_refuses(client: httpx.AsyncClient, log: Memor
         (1, "record_too_large"),
         (2, "unknown_value"),
     ]
+
+
+async def test_however_many_names_none_is_renamed(client: httpx.AsyncClient, records: Records) -> None:
+    """Names are bounded in statistics alone: more than these hold lie in the log as they came."""
+    names = [f"name-{number}" for number in range(1_100)]
+    for at in (0, 550):
+        events = [make.step(seq=1 + number, name=names[number]) for number in range(at, at + 550)]
+        answer = await client.post("/v1/events", json=make.batch(*events))
+        assert answer.json() == {"accepted": 550, "rejected": [], "dropped": {}}
+    assert [event["name"] for record in records() for event in record["events"]] == names

@@ -7,13 +7,14 @@ from uuid import UUID
 import httpx
 import pytest
 
-from producer_gateway.metrics import Metrics
-from producer_gateway.run_document import EXAMPLE, MINIMAL_EXAMPLE
+from producer_gateway.events.run_document import EXAMPLE, MINIMAL_EXAMPLE
+from producer_gateway.metrics import GatewayMetrics
 from producer_gateway.testing import MemoryRecordLog
 from tests.unit.gateway import batches as make
 from tests.unit.gateway.batches import Gateway, Records
 
 pytestmark = pytest.mark.anyio
+CANARY = "canary7f3a"
 RUN_ID = "7f1b2c3d-0000-4000-8000-00000000abcd"
 
 
@@ -60,7 +61,9 @@ async def test_sent_again(client: httpx.AsyncClient, records: Records) -> None:
     assert first == second
 
 
-async def test_sent_again_without_times(gateway: Gateway, log: MemoryRecordLog, metrics: Metrics, records: Records) -> None:
+async def test_sent_again_without_times(
+    gateway: Gateway, log: MemoryRecordLog, metrics: GatewayMetrics, records: Records
+) -> None:
     """Without times, the time inside a version 7 id stands for the start, so that sending again still changes nothing."""
     run_id = "019bbfa2-7c1e-7d3a-9f00-5b6c7d8e9fa0"
     async with gateway() as client:
@@ -124,6 +127,18 @@ async def test_status_of_a_step(client: httpx.AsyncClient, records: Records) -> 
     assert [event["status"] for event in events[1:-1]] == ["ok", "error", "error", "error", "ok", "ok"]
 
 
+async def test_an_error_that_a_tool_returned(client: httpx.AsyncClient, records: Records) -> None:
+    """It marks its step, which went well; the run says why it ended."""
+    steps = [
+        {"kind": "tool", "name": "t", "latency_ms": 1, "returned_error": {"code": "not_found", "exit_status": 2}},
+        {"kind": "tool", "name": "t", "latency_ms": 1, "returned_error": {}},
+    ]
+    events = await _events(client, records, _document(steps=steps, failure=None, end_reason="limit_steps", status="failure"))
+    assert [event["status"] for event in events[1:-1]] == ["ok", "ok"]
+    assert [event["returned_error"] for event in events[1:-1]] == [{"code": "not_found", "exit_status": 2}, {}]
+    assert events[-1]["end_reason"] == "limit_steps"
+
+
 async def test_what_does_not_fit_is_left_out(client: httpx.AsyncClient, records: Records) -> None:
     """Names and metadata are held to the contract as everywhere: mended or left out, and counted."""
     steps = [{"kind": "tool", "name": "look up", "latency_ms": 1, "metadata": {"prompt": "hello", "n": 1, "deep": {"a": [1]}}}]
@@ -170,6 +185,26 @@ async def test_refused_by_field(
     assert answer.status_code == 422
     assert (answer.json()["error"]["field"], answer.json()["error"]["code"]) == (field, code)
     assert log.messages == []
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        ({"status": CANARY}, "status must be one of 'success', 'partial' or 'failure'."),
+        ({"agent_id": [CANARY]}, "agent_id must be a string."),
+        ({CANARY: 1}, "The body has a member that is not part of the document."),
+        ({"steps": [{"kind": "tool", "latency_ms": 1}]}, "steps[0].name is required."),
+        ({"steps": [{**STEP, "latency_ms": -1.5}]}, "steps[0].latency_ms must be at least 0."),
+        ({"started_at": CANARY}, "started_at must be an ISO 8601 time with an offset, such as 2026-01-15T09:30:00Z."),
+        ({"started_at": "1980-01-01T00:00:00Z"}, "started_at must be from 2000 to 2100."),
+        ({"failure": {**FAILURE, "step": CANARY}}, "failure.step must be the place of a step, from 0, or the name of one."),
+    ],
+)
+async def test_refused_in_words(client: httpx.AsyncClient, members: dict[str, Any], said: str) -> None:
+    """The message says which field breaks which rule, and repeats nothing that was sent."""
+    answer = await client.post("/v1/runs", json=_document(**members))
+    assert answer.json()["error"]["message"] == said
+    assert CANARY not in answer.text
 
 
 async def test_unknown_member(client: httpx.AsyncClient) -> None:

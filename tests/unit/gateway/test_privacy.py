@@ -10,7 +10,7 @@ import pytest
 from producer_gateway.app import create_app
 from producer_gateway.settings import GatewaySettings
 from producer_gateway.testing import MemoryRecordLog
-from servicekit.testing import MemoryKeys, ring_of
+from servicekit.testing import MemoryKeys, cache_of
 from tests.unit.gateway import batches as make
 
 pytestmark = pytest.mark.anyio
@@ -34,7 +34,7 @@ async def test_no_canary_of_an_unexpected_error(
 
 async def test_no_canary_of_an_error_that_nobody_awaits(log: MemoryRecordLog, lines: io.StringIO) -> None:
     """What the event loop reports by itself is told by class; its own words hold reprs of arguments and exceptions."""
-    app = create_app(GatewaySettings(), log, keys=ring_of(MemoryKeys()))
+    app = create_app(GatewaySettings(), log, keys=cache_of(MemoryKeys()))
     async with app.router.lifespan_context(app):
         context = {"message": f"Exception in callback {CANARY}", "exception": RuntimeError(CANARY)}
         asyncio.get_running_loop().call_exception_handler(context)

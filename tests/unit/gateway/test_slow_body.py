@@ -7,14 +7,14 @@ import time
 import pytest
 from starlette.requests import Request
 
-from producer_gateway import routes
-from producer_gateway.admission import Admission
-from producer_gateway.arrival import awaited, begun_at
-from producer_gateway.errors import SlowBodyError
-from producer_gateway.metrics import Metrics
-from producer_gateway.otlp.answer import Encoding, status_body
-from producer_gateway.receive import Limits, receive
+from producer_gateway.api import ingest
+from producer_gateway.limits.admission import Admission
+from producer_gateway.limits.read_body import BodyLimits, read_body
+from producer_gateway.metrics import GatewayMetrics
+from producer_gateway.otlp.responses import OtlpEncoding, status_body
 from producer_gateway.testing import MemoryRecordLog
+from servicekit.http.body_state import awaited, begun_at
+from servicekit.http.errors import SlowBodyError
 from tests.unit.gateway.served import BODY, HEAD, REQUEST, served
 
 pytestmark = pytest.mark.anyio
@@ -24,7 +24,7 @@ ENOUGH = 1_024
 
 
 @pytest.mark.parametrize("before", [b"", REQUEST, REQUEST + REQUEST], ids=["first", "second", "sent ahead"])
-async def test_stuck(log: MemoryRecordLog, metrics: Metrics, before: bytes) -> None:
+async def test_stuck(log: MemoryRecordLog, metrics: GatewayMetrics, before: bytes) -> None:
     """A body of which next to nothing comes is answered with 408, be it a connection's first or one of those sent ahead."""
     async with served(log, metrics, receive_timeout_s=SHORT_S) as gateway:
         client = await gateway.connect()
@@ -39,8 +39,8 @@ async def test_stuck(log: MemoryRecordLog, metrics: Metrics, before: bytes) -> N
         assert gateway.sample("connections_closed_total", reason="body_timeout") == 1
 
 
-@pytest.mark.parametrize("encoding", Encoding)
-async def test_stuck_exporter(log: MemoryRecordLog, metrics: Metrics, encoding: Encoding) -> None:
+@pytest.mark.parametrize("encoding", OtlpEncoding)
+async def test_stuck_exporter(log: MemoryRecordLog, metrics: GatewayMetrics, encoding: OtlpEncoding) -> None:
     """Exporters are told in OTLP's form, in their own encoding."""
     async with served(log, metrics, receive_timeout_s=SHORT_S) as gateway:
         client = await gateway.connect()
@@ -53,7 +53,7 @@ async def test_stuck_exporter(log: MemoryRecordLog, metrics: Metrics, encoding: 
 
 
 @pytest.mark.parametrize("length", [10, 2_000])
-async def test_malformed_exporter(log: MemoryRecordLog, metrics: Metrics, length: int) -> None:
+async def test_malformed_exporter(log: MemoryRecordLog, metrics: GatewayMetrics, length: int) -> None:
     """So they are when what comes later is no HTTP, be there little of their body or much."""
     async with served(log, metrics) as gateway:
         client = await gateway.connect()
@@ -63,7 +63,7 @@ async def test_malformed_exporter(log: MemoryRecordLog, metrics: Metrics, length
     assert (status, json.loads(body)["code"]) == (400, 3)
 
 
-async def test_enough_of_one_sent_ahead(log: MemoryRecordLog, metrics: Metrics) -> None:
+async def test_enough_of_one_sent_ahead(log: MemoryRecordLog, metrics: GatewayMetrics) -> None:
     """A request that had to wait for its turn begins when it comes, if enough of its body is there by then."""
     async with served(log, metrics) as gateway:
         client = await gateway.connect()
@@ -74,7 +74,7 @@ async def test_enough_of_one_sent_ahead(log: MemoryRecordLog, metrics: Metrics) 
         assert (await client.answer())[0] == 202
 
 
-async def test_stuck_later(log: MemoryRecordLog, metrics: Metrics) -> None:
+async def test_stuck_later(log: MemoryRecordLog, metrics: GatewayMetrics) -> None:
     """A body that is read already has no more time than one that is not."""
     async with served(log, metrics, receive_timeout_s=0.5) as gateway:
         client = await gateway.connect()
@@ -94,17 +94,17 @@ async def test_time_counts_from_head() -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", b"2000")]
     scope = {"type": "http", "method": "POST", "path": "/v1/events", "headers": headers}
     awaited(scope, since=time.monotonic() - 100)
-    limits = Limits(body_max_bytes=9_000, inflated_max_bytes=9_000, inflate_max_ratio=100, receive_timeout_s=99)
-    admission = Admission(max_bytes=9_000, max_requests=1, metrics=Metrics())
+    limits = BodyLimits(body_max_bytes=9_000, inflated_max_bytes=9_000, inflate_max_ratio=100, receive_timeout_s=99)
+    admission = Admission(max_bytes=9_000, max_requests=1, metrics=GatewayMetrics())
     async with asyncio.timeout(10):
         with admission.admit("p") as ticket, pytest.raises(SlowBodyError):
-            await receive(Request(scope, never), limits=limits, ticket=ticket, accepts="application/json")
+            await read_body(Request(scope, never), limits=limits, ticket=ticket, accepts="application/json")
 
 
-async def test_head_begins_the_time(log: MemoryRecordLog, metrics: Metrics, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_head_begins_the_time(log: MemoryRecordLog, metrics: GatewayMetrics, monkeypatch: pytest.MonkeyPatch) -> None:
     """A request that had to wait for its body tells its route since when."""
     begun: list[float] = []
-    monkeypatch.setattr(routes, "begun_at", lambda scope: begun.append(begun_at(scope)) or begun_at(scope))
+    monkeypatch.setattr(ingest, "begun_at", lambda scope: begun.append(begun_at(scope)) or begun_at(scope))
     async with served(log, metrics) as gateway:
         client = await gateway.connect()
         await client.send(BEGUN)
@@ -116,7 +116,7 @@ async def test_head_begins_the_time(log: MemoryRecordLog, metrics: Metrics, monk
     assert begun[1] < head_was_there
 
 
-async def test_asks_first(log: MemoryRecordLog, metrics: Metrics) -> None:
+async def test_asks_first(log: MemoryRecordLog, metrics: GatewayMetrics) -> None:
     """Who asks whether to send a body is answered at once, and then has the time for it."""
     async with served(log, metrics) as gateway:
         client = await gateway.connect()
@@ -130,7 +130,7 @@ async def test_asks_first(log: MemoryRecordLog, metrics: Metrics) -> None:
 @pytest.mark.parametrize(
     "request_", [b"GET /ready HTTP/1.1\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n", b"CONNECT x:1 HTTP/1.1\r\n\r\n"]
 )
-async def test_no_body_to_come(log: MemoryRecordLog, metrics: Metrics, request_: bytes) -> None:
+async def test_no_body_to_come(log: MemoryRecordLog, metrics: GatewayMetrics, request_: bytes) -> None:
     """Nothing is waited for where the connection was to become something else."""
     async with served(log, metrics, receive_timeout_s=4.0) as gateway:
         client = await gateway.connect()
@@ -138,7 +138,7 @@ async def test_no_body_to_come(log: MemoryRecordLog, metrics: Metrics, request_:
         assert (await client.answer())[0] != 408
 
 
-async def test_spared(log: MemoryRecordLog, metrics: Metrics) -> None:
+async def test_spared(log: MemoryRecordLog, metrics: GatewayMetrics) -> None:
     """When all connections are taken, one whose body does not come goes before one that is idle."""
     async with served(log, metrics, connections_max=2) as gateway:
         idle = await gateway.connect()
@@ -154,7 +154,7 @@ async def test_spared(log: MemoryRecordLog, metrics: Metrics) -> None:
         assert (await idle.answer())[0] == 202
 
 
-async def test_body_in_small_parts(log: MemoryRecordLog, metrics: Metrics) -> None:
+async def test_body_in_small_parts(log: MemoryRecordLog, metrics: GatewayMetrics) -> None:
     """Who reads a body is woken when there is something worth it or nothing more to come, not for every byte of a slow one."""
     body, held = BODY.ljust(2_000), set()
     async with served(log, metrics) as gateway:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from producer_gateway.metrics import Metrics
+from producer_gateway.metrics import GatewayMetrics
 from producer_gateway.testing import MemoryRecordLog
 from tests.unit.gateway.served import BODY, HEAD, REQUEST, served
 
@@ -19,7 +19,7 @@ SMUGGLED = b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n"
     [(DECLARED, BODY), (CHUNKED, b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY))],
     ids=["declared", "chunked"],
 )
-async def test_served(log: MemoryRecordLog, metrics: Metrics, end_of_head: bytes, body: bytes, *, apart: bool) -> None:
+async def test_served(log: MemoryRecordLog, metrics: GatewayMetrics, end_of_head: bytes, body: bytes, *, apart: bool) -> None:
     """The offer is not taken, and the request is read as any other, with its body; so is the next one."""
     async with served(log, metrics) as gateway:
         client = await gateway.connect()
@@ -32,7 +32,7 @@ async def test_served(log: MemoryRecordLog, metrics: Metrics, end_of_head: bytes
 
 
 @pytest.mark.parametrize("before", [b"POST ", REQUEST], ids=["torn apart", "sent ahead"])
-async def test_body_is_no_request(log: MemoryRecordLog, metrics: Metrics, before: bytes) -> None:
+async def test_body_is_no_request(log: MemoryRecordLog, metrics: GatewayMetrics, before: bytes) -> None:
     """Where the offer is seen too late to be passed over, the request is refused, and its body never taken for another one."""
     asking = HEAD + OFFER + b"content-length: %d\r\n\r\n" % len(SMUGGLED) + SMUGGLED
     async with served(log, metrics) as gateway:
@@ -49,7 +49,7 @@ async def test_body_is_no_request(log: MemoryRecordLog, metrics: Metrics, before
     assert gateway.sample("requests_refused_total", code="malformed_request") == 1
 
 
-async def test_without_body(log: MemoryRecordLog, metrics: Metrics) -> None:
+async def test_without_body(log: MemoryRecordLog, metrics: GatewayMetrics) -> None:
     """A page is shown to such a client too."""
     async with served(log, metrics) as gateway:
         client = await gateway.connect()

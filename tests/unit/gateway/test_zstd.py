@@ -10,7 +10,7 @@ from backports import zstd
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from producer_gateway.errors import BadCompressionError
-from producer_gateway.inflate import Encoding, inflate
+from producer_gateway.limits.decompress import ContentEncoding, inflate
 from tests.unit.gateway import batches as make
 from tests.unit.gateway.otlp import spans
 
@@ -95,9 +95,9 @@ def frame(window_log: int) -> bytes:
 def test_window(window_log: int) -> None:
     """A header that asks for 16 MiB to 2 GiB of history is refused."""
     with pytest.raises(BadCompressionError):
-        inflate(frame(window_log), Encoding.ZSTD, max_bytes=1_000_000, max_ratio=100)
+        inflate(frame(window_log), ContentEncoding.ZSTD, most=1_000_000)
 
 
 def test_largest_window() -> None:
     """8 MiB of history, the most that RFC 9659 allows, are read."""
-    assert inflate(frame(23), Encoding.ZSTD, max_bytes=1_000_000, max_ratio=100) == b"x"
+    assert inflate(frame(23), ContentEncoding.ZSTD, most=1_000_000) == b"x"

@@ -9,8 +9,8 @@ from query_service.app import create_app
 from query_service.settings import QuerySettings
 from query_service.testing import FakeStore
 from query_service.testing_rows import NOON
-from servicekit.keys import Scope
-from servicekit.testing import MemoryKeys, ring_of
+from servicekit.auth.keys import Scope
+from servicekit.testing import MemoryKeys, cache_of
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def store() -> FakeStore:
 @pytest.fixture
 async def client(store: FakeStore) -> AsyncIterator[httpx.AsyncClient]:
     keys = MemoryKeys()
-    key, ring = keys.create(Scope.READ), ring_of(keys)
+    key, ring = keys.create(Scope.READ), cache_of(keys)
     await ring.refresh()
     app = create_app(QuerySettings(retry_after_s=3), store, keys=ring, clock=lambda: NOON)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from query_service import cursor
-from query_service.cursor import CURSOR_MAX_CHARS, Ordering
+from agenttracer.wire.events import TIME_MAX_US
+from query_service.api import cursor
+from query_service.api.cursor import CURSOR_MAX_CHARS, Ordering
 from query_service.errors import InputError
-from query_service.reader import DetailPosition, RunFilter, RunPosition
+from query_service.store.store import DetailPosition, RunFilter, RunPosition
 from query_service.testing_rows import DEFAULT_RUN, NOON
 
 EVERY = RunFilter()
@@ -29,10 +30,10 @@ def test_run_position_survives(started_at: object, run_id: UUID) -> None:
     assert cursor.run_position(text, EVERY) == position
 
 
-@given(st.integers(0, 2**31 - 1), STEP_IDS, st.sampled_from(Ordering))
-def test_detail_position_survives(seq: int, name: str, ordering: Ordering) -> None:
+@given(st.integers(0, 32), st.integers(0, 2**31 - 1), STEP_IDS, st.sampled_from(Ordering))
+def test_detail_position_survives(depth: int, seq: int, name: str, ordering: Ordering) -> None:
     """A position among a run's details comes back, for its ordering and its run."""
-    position = DetailPosition(at=NOON, seq=seq, id=name)
+    position = DetailPosition(at=NOON, depth=depth, seq=seq, id=name)
     text = cursor.detail_cursor(position, ordering=ordering, run_id=DEFAULT_RUN)
     assert len(text) <= CURSOR_MAX_CHARS
     assert cursor.detail_position(text, ordering=ordering, run_id=DEFAULT_RUN) == position
@@ -75,7 +76,7 @@ def test_changed_cursor_is_refused(at: int, letter: str) -> None:
             cursor.run_position(changed, EVERY)
 
 
-@pytest.mark.parametrize("us", [-(2**63), 0, 2**63 - 1])
+@pytest.mark.parametrize("us", [-(2**63), -TIME_MAX_US - 1, 2**63 - 1])
 def test_absurd_time_is_refused(us: int) -> None:
     """A cursor made on purpose, with a right checksum and an absurd time, is refused rather than overflowing a date."""
     text = cursor._sealed(cursor._RUN.pack(us, DEFAULT_RUN.bytes), scope=cursor._scope(EVERY))
@@ -85,7 +86,7 @@ def test_absurd_time_is_refused(us: int) -> None:
 
 def test_absurd_id_is_refused() -> None:
     """A cursor made on purpose, with a right checksum and no step id, is refused."""
-    packed = cursor._DETAIL.pack(0, 1, b"\xff\x00no id")
+    packed = cursor._DETAIL.pack(0, 0, 1, b"\xff\x00no id")
     text = cursor._sealed(packed, scope=f"{Ordering.STEPS}:{DEFAULT_RUN}")
     with pytest.raises(InputError):
         cursor.detail_position(text, ordering=Ordering.STEPS, run_id=DEFAULT_RUN)

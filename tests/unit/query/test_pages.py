@@ -5,18 +5,44 @@ from typing import Any
 import httpx
 import pytest
 
+from query_service.api.detail_schema import FailureSchema, FailuresSchema, StepSchema, StepsSchema
+from query_service.api.run_schema import OneRunSchema, RunSchema, RunsSchema
+from query_service.api.stats_schema import StatsSchema
 from query_service.app import create_app
-from query_service.detail_answer import FailureAnswer, FailuresAnswer, StepAnswer, StepsAnswer
-from query_service.refusal import ErrorAnswer
-from query_service.run_answer import RunAnswer, RunsAnswer
 from query_service.settings import QuerySettings
-from query_service.stats_answer import StatsAnswer
 from query_service.testing import FakeStore
-from query_service.testing_rows import DEFAULT_RUN, RunRow
-from servicekit.testing import MemoryKeys, ring_of
+from query_service.testing_rows import DEFAULT_RUN, RunSeed
+from servicekit.http.error_handlers import ErrorAnswer
+from servicekit.testing import MemoryKeys, cache_of
 
 pytestmark = pytest.mark.anyio
-ROUTES = ["/v1/runs", "/v1/runs/{run_id}", "/v1/runs/{run_id}/steps", "/v1/runs/{run_id}/failures", "/v1/stats"]
+RUN = "/v1/runs/{run_id}"
+ROUTES = [
+    *(
+        "/v1/runs",
+        "/v1/runs/facets",
+        "/v1/sessions",
+        RUN,
+        f"{RUN}/steps",
+        f"{RUN}/steps/{{step_id}}",
+        f"{RUN}/failures",
+        f"{RUN}/children",
+        f"{RUN}/tree",
+        f"{RUN}/export",
+    ),
+    *(
+        "/v1/stats",
+        "/v1/series",
+        "/v1/agents",
+        "/v1/names",
+        "/v1/heatmap",
+        "/v1/compare",
+        "/v1/compare/runs",
+        "/v1/explain",
+        "/v1/usage",
+    ),
+    *("/v1/failures", "/v1/failures/{fingerprint}", "/v1/session"),
+]
 
 
 async def document(client: httpx.AsyncClient) -> dict[str, Any]:
@@ -29,12 +55,14 @@ async def document(client: httpx.AsyncClient) -> dict[str, Any]:
 async def test_every_route_is_documented(client: httpx.AsyncClient) -> None:
     """Every data route has a summary, an example of its answer, and examples of every error that it can give."""
     api = await document(client)
-    assert set(api["paths"]) == {*ROUTES, "/health", "/ready", "/metrics"}
+    assert set(api["paths"]) == {*ROUTES, "/v1/export", "/v1/tail", "/health", "/ready", "/metrics"}
     for path in ROUTES:
         operation = api["paths"][path]["get"]
         assert operation["summary"]
         answers = operation["responses"]
-        assert set(answers) == {"200", "401", "403", "422", "500", "503"} | ({"404"} if "run_id" in path else set())
+        assert set(answers) == {"200", "401", "403", "422", "500", "503"} | (
+            {"404"} if "{" in path or path == "/v1/compare/runs" else set()
+        )
         name = answers["200"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
         assert api["components"]["schemas"][name]["examples"]
         for status in set(answers) - {"200"}:
@@ -59,7 +87,9 @@ async def test_every_parameter_is_documented(client: httpx.AsyncClient) -> None:
             assert "anyOf" not in parameter["schema"], parameter["name"]
 
 
-@pytest.mark.parametrize("answer", [RunAnswer, RunsAnswer, StepAnswer, StepsAnswer, FailureAnswer, FailuresAnswer, StatsAnswer])
+@pytest.mark.parametrize(
+    "answer", [RunSchema, OneRunSchema, RunsSchema, StepSchema, StepsSchema, FailureSchema, FailuresSchema, StatsSchema]
+)
 def test_examples_fit(answer: Any) -> None:
     """Every example in the document is a valid answer, and complete."""
     [example] = answer.model_config["json_schema_extra"]["examples"]
@@ -68,7 +98,7 @@ def test_examples_fit(answer: Any) -> None:
 
 async def test_metrics_name_templates_only(client: httpx.AsyncClient, store: FakeStore) -> None:
     """Requests are counted by route template and class of status; nothing of a path or a query becomes a label."""
-    store.rows.append(RunRow())
+    store.rows.append(RunSeed())
     for path in (
         f"/v1/runs/{DEFAULT_RUN}",
         "/v1/runs/canary7f3a",
@@ -92,6 +122,6 @@ async def test_metrics_name_templates_only(client: httpx.AsyncClient, store: Fak
 async def test_metrics_are_of_one_app(client: httpx.AsyncClient) -> None:
     """Two apps in one process count for themselves."""
     await client.get("/v1/runs")
-    other = httpx.ASGITransport(create_app(QuerySettings(), FakeStore(), keys=ring_of(MemoryKeys())))
+    other = httpx.ASGITransport(create_app(QuerySettings(), FakeStore(), keys=cache_of(MemoryKeys())))
     async with httpx.AsyncClient(transport=other, base_url="http://other") as second:
         assert "/v1/runs" not in (await second.get("/metrics")).text

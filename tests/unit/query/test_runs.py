@@ -9,7 +9,15 @@ import httpx
 import pytest
 
 from query_service.testing import FakeStore
-from query_service.testing_rows import DEFAULT_RUN, NOON, FailureRow, LossRow, ProducerRow, RunRow, StepRow
+from query_service.testing_rows import (
+    DEFAULT_RUN,
+    NOON,
+    FailureSeed,
+    LossSeed,
+    ProducerSeed,
+    RunSeed,
+    StepSeed,
+)
 
 pytestmark = pytest.mark.anyio
 LONG_AGO = NOON - timedelta(days=30)
@@ -30,11 +38,13 @@ async def ok(client: httpx.AsyncClient, path: str, params: Mapping[str, Any] | N
 async def test_run_as_json(client: httpx.AsyncClient, store: FakeStore) -> None:
     """A run's JSON has times in UTC, latency in milliseconds with fractions, its first failure and its completeness."""
     store.rows += [
-        RunRow(
+        RunSeed(
             agent="support-bot",
             ended_at=NOON + timedelta(microseconds=2_341_500),
             end_status="failure",
             emitted=9,
+            end_reason="limit_time",
+            session_digest="0" * 32,
             step_count=5,
             error_step_count=2,
             failure_count=2,
@@ -48,8 +58,8 @@ async def test_run_as_json(client: httpx.AsyncClient, store: FakeStore) -> None:
             shape="5b1d9c0f3a7e2468",
             metadata={"channel": "chat", "n": 1, "f": 0.5, "b": True},
         ),
-        ProducerRow(seen=[(0, 4), (5, 9)], emitted=9),
-        LossRow(reason="queue_full", total=1),
+        ProducerSeed(seen=[(0, 4), (5, 9)], emitted=9),
+        LossSeed(reason="queue_full", total=1),
     ]
     assert await ok(client, RUN) == {
         "run_id": str(DEFAULT_RUN),
@@ -58,7 +68,10 @@ async def test_run_as_json(client: httpx.AsyncClient, store: FakeStore) -> None:
         "status": "failure",
         "started_at": "2026-01-31T12:00:00Z",
         "ended_at": "2026-01-31T12:00:02.341500Z",
+        "time_shift_ms": 0.0,
         "latency_ms": 2341.5,
+        "end_reason": "limit_time",
+        "session_digest": "0" * 32,
         "step_count": 5,
         "error_step_count": 2,
         "failure_count": 2,
@@ -67,13 +80,16 @@ async def test_run_as_json(client: httpx.AsyncClient, store: FakeStore) -> None:
         "shape": "5b1d9c0f3a7e2468",
         "truncated": False,
         "parent_run_id": None,
+        "parent_step_id": None,
         "metadata": {"channel": "chat", "n": 1, "f": 0.5, "b": True},
+        "complete_to": None,
         "last_received_at": "2026-01-31T12:00:00Z",
         "completeness": {
             "state": "lost",
             "lost_events": 1,
             "stored_events": 8,
             "declared": {"queue_full": 1},
+            "producer_count": 1,
             "producers": [
                 {
                     "producer": "p1",
@@ -89,9 +105,41 @@ async def test_run_as_json(client: httpx.AsyncClient, store: FakeStore) -> None:
     }
 
 
+@pytest.mark.parametrize("path", [RUN, "/v1/runs"])
+async def test_of_many_producers_those_that_lost_most_are_shown(client: httpx.AsyncClient, store: FakeStore, path: str) -> None:
+    """Fifty of a run, in order; all of them are counted and summed up."""
+    store.rows.append(RunSeed())
+    store.rows += [ProducerSeed(producer=f"p{number:03}", seen=((0, 1),), emitted=1 + number % 80) for number in range(120)]
+    answer = await ok(client, path)
+    said = (answer if path == RUN else answer["runs"][0])["completeness"]
+    lost = [one["lost_events"] for one in said["producers"]]
+    assert (said["producer_count"], said["lost_events"]) == (120, sum(number % 80 for number in range(120)))
+    assert sorted(lost) == sorted((number % 80 for number in range(120)), reverse=True)[:50][::-1]
+    assert [one["producer"] for one in said["producers"]] == sorted(one["producer"] for one in said["producers"])
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (RunSeed(), None),
+        (RunSeed(silent_after=LONG_AGO), None),
+        (RunSeed(ended_at=NOON, end_status="success"), "completed"),
+        (RunSeed(ended_at=NOON, end_status="partial"), "completed"),
+        (RunSeed(ended_at=NOON, end_status="partial", end_reason="cancelled"), "cancelled"),
+        (RunSeed(ended_at=NOON, end_status="failure"), "error"),
+    ],
+)
+async def test_an_end_without_a_reason_has_that_of_its_status(
+    client: httpx.AsyncClient, store: FakeStore, row: RunSeed, reason: str | None
+) -> None:
+    """`completed`, or `error` of a failure; a run that has not ended has none."""
+    store.rows.append(row)
+    assert (await ok(client, RUN))["end_reason"] == reason
+
+
 async def test_abandoned_run_names_its_silence(client: httpx.AsyncClient, store: FakeStore) -> None:
     """An abandoned run without another failure is known by its silence, and counts as many failures as are listed."""
-    store.rows.append(RunRow(silent_after=LONG_AGO))
+    store.rows.append(RunSeed(silent_after=LONG_AGO))
     run = await ok(client, RUN)
     assert run["status"] == "abandoned"
     assert run["failure"] == {"failure_type": "orchestration", "failure_code": "abandoned", "failure_id": "abandoned"}
@@ -103,13 +151,13 @@ async def test_abandoned_run_names_its_silence(client: httpx.AsyncClient, store:
 
 async def test_abandoned_run_keeps_its_first_failure(client: httpx.AsyncClient, store: FakeStore) -> None:
     """An abandoned run that failed before is still known by that failure."""
-    store.rows.append(RunRow(silent_after=LONG_AGO, failure_type="model", failure_code="auth", failure_id="1" * 16))
+    store.rows.append(RunSeed(silent_after=LONG_AGO, failure_type="model", failure_code="auth", failure_id="1" * 16))
     assert (await ok(client, RUN))["failure"]["failure_code"] == "auth"
 
 
 async def test_trace_id_finds_its_run(client: httpx.AsyncClient, store: FakeStore) -> None:
     """A run is found by its trace id too: 32 hex digits, which is how other tracing backends write it."""
-    store.rows.append(RunRow())
+    store.rows.append(RunSeed())
     assert (await ok(client, f"/v1/runs/{DEFAULT_RUN.hex}"))["run_id"] == str(DEFAULT_RUN)
 
 
@@ -154,14 +202,14 @@ async def test_filters(client: httpx.AsyncClient, store: FakeStore, params: dict
         return {"end_status": status, "ended_at": NOON + number * SECOND + timedelta(milliseconds=number)}
 
     store.rows += [
-        RunRow(**named(1, "a", "1"), **ended(1, "success"), shape="b" * 16),
-        RunRow(**named(2, "a", "2"), **ended(2, "partial")),
-        RunRow(**named(3, "b", "2"), **ended(3, "failure")),
-        RunRow(**named(4, "b", "3")),
-        RunRow(**named(5, "c", "3"), silent_after=LONG_AGO),
-        RunRow(run_id=run_id(6), project="other"),
-        FailureRow(run_id=run_id(2), failure_type="tool", failure_code="timeout"),
-        FailureRow(run_id=run_id(3), failure_type="model", failure_code="timeout", fingerprint="a" * 16),
+        RunSeed(**named(1, "a", "1"), **ended(1, "success"), shape="b" * 16),
+        RunSeed(**named(2, "a", "2"), **ended(2, "partial")),
+        RunSeed(**named(3, "b", "2"), **ended(3, "failure")),
+        RunSeed(**named(4, "b", "3")),
+        RunSeed(**named(5, "c", "3"), silent_after=LONG_AGO),
+        RunSeed(run_id=run_id(6), project="other"),
+        FailureSeed(run_id=run_id(2), failure_type="tool", failure_code="timeout"),
+        FailureSeed(run_id=run_id(3), failure_type="model", failure_code="timeout", fingerprint="a" * 16),
     ]
     runs = (await ok(client, "/v1/runs", params))["runs"]
     assert [UUID(run["run_id"]).int - DEFAULT_RUN.int for run in runs] == numbers
@@ -170,7 +218,7 @@ async def test_filters(client: httpx.AsyncClient, store: FakeStore, params: dict
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 500])
 async def test_runs_page_without_gap_or_double(client: httpx.AsyncClient, store: FakeStore, limit: int) -> None:
     """Following next_cursor to its end gives every run once, in order, though some start together."""
-    store.rows += [RunRow(run_id=run_id(n), declared_started_at=NOON + SECOND * (n // 3)) for n in range(7)]
+    store.rows += [RunSeed(run_id=run_id(n), declared_started_at=NOON + SECOND * (n // 3)) for n in range(7)]
     seen: list[int] = []
     params: dict[str, Any] = {"limit": limit}
     while True:
@@ -185,7 +233,7 @@ async def test_runs_page_without_gap_or_double(client: httpx.AsyncClient, store:
 
 async def test_runs_default_page(client: httpx.AsyncClient, store: FakeStore) -> None:
     """A page holds 50 runs unless asked otherwise."""
-    store.rows += [RunRow(run_id=run_id(n)) for n in range(51)]
+    store.rows += [RunSeed(run_id=run_id(n)) for n in range(51)]
     page = await ok(client, "/v1/runs")
     assert len(page["runs"]) == 50
     assert page["next_cursor"]
@@ -193,9 +241,9 @@ async def test_runs_default_page(client: httpx.AsyncClient, store: FakeStore) ->
 
 async def test_run_that_begins_meanwhile_changes_no_later_page(client: httpx.AsyncClient, store: FakeStore) -> None:
     """A run that begins between two pages stands before the first; the second goes on where the first ended."""
-    store.rows += [RunRow(run_id=run_id(n), declared_started_at=NOON + SECOND * n) for n in range(4)]
+    store.rows += [RunSeed(run_id=run_id(n), declared_started_at=NOON + SECOND * n) for n in range(4)]
     first = await ok(client, "/v1/runs", {"limit": 2})
-    store.rows.append(RunRow(run_id=run_id(9), declared_started_at=NOON + SECOND * 9))
+    store.rows.append(RunSeed(run_id=run_id(9), declared_started_at=NOON + SECOND * 9))
     second = await ok(client, "/v1/runs", {"limit": 2, "cursor": first["next_cursor"]})
     assert [run["run_id"] for run in second["runs"]] == [str(run_id(1)), str(run_id(0))]
 
@@ -203,8 +251,8 @@ async def test_run_that_begins_meanwhile_changes_no_later_page(client: httpx.Asy
 async def test_steps_as_json(client: httpx.AsyncClient, store: FakeStore) -> None:
     """A step's JSON says when it began from the run's start on, in milliseconds with fractions, and its evidence."""
     store.rows += [
-        RunRow(),
-        StepRow(
+        RunSeed(),
+        StepSeed(
             step_id="2" * 16,
             parent_step_id="1" * 16,
             cause_step_id="3" * 16,
@@ -218,8 +266,17 @@ async def test_steps_as_json(client: httpx.AsyncClient, store: FakeStore) -> Non
             error_code="ETIME",
             http_status=504,
             metadata={"tokens": 3},
+            work_digest="a" * 16,
+            returned_code="error",
+            returned_exit_status=2,
+            own_agent="refund",
+            own_end_reason="limit_steps",
+            session_digest="b" * 32,
+            redacted=1,
+            cost_nano=5,
+            cost_currency="USD",
         ),
-        StepRow(step_id="1" * 16, started_at=NOON - timedelta(milliseconds=1)),
+        StepSeed(step_id="1" * 16, started_at=NOON - timedelta(milliseconds=1)),
     ]
     answer = await ok(client, f"{RUN}/steps")
     assert answer["next_cursor"] is None
@@ -227,6 +284,7 @@ async def test_steps_as_json(client: httpx.AsyncClient, store: FakeStore) -> Non
     assert answer["steps"][1] == {
         "step_id": "2" * 16,
         "parent_step_id": "1" * 16,
+        "unknown_parent_id": None,
         "cause_step_id": "3" * 16,
         "kind": "retrieve",
         "name": "search",
@@ -238,6 +296,12 @@ async def test_steps_as_json(client: httpx.AsyncClient, store: FakeStore) -> Non
         "error_class": "ReadTimeout",
         "error_code": "ETIME",
         "http_status": 504,
+        "work_digest": "a" * 16,
+        "returned_error": {"code": "error", "http_status": None, "exit_status": 2, "error_class": None},
+        "agent": {"name": "refund", "version": None, "end_reason": "limit_steps"},
+        "session_digest": "b" * 32,
+        "redacted": 1,
+        "cost": {"nano": 5, "currency": "USD"},
         "metadata": {"tokens": 3},
     }
 
@@ -245,10 +309,10 @@ async def test_steps_as_json(client: httpx.AsyncClient, store: FakeStore) -> Non
 @pytest.mark.parametrize("kind", ["steps", "failures"])
 async def test_details_page_without_gap_or_double(client: httpx.AsyncClient, store: FakeStore, kind: str) -> None:
     """Following next_cursor through steps or failures gives every row once, in order, an abandoned run's silence included."""
-    store.rows.append(RunRow(silent_after=LONG_AGO))
+    store.rows.append(RunSeed(silent_after=LONG_AGO))
     ids = [f"{n:016x}" for n in range(1, 8)]
-    store.rows += [StepRow(step_id=i, seq=int(i, 16) // 3) for i in ids]
-    store.rows += [FailureRow(failure_id=i, seq=int(i, 16) // 3, occurred_at=LONG_AGO) for i in ids]
+    store.rows += [StepSeed(step_id=i, seq=int(i, 16) // 3) for i in ids]
+    store.rows += [FailureSeed(failure_id=i, seq=int(i, 16) // 3, occurred_at=LONG_AGO) for i in ids]
     name = kind.removesuffix("s") + "_id"
     whole = [row[name] for row in (await ok(client, f"{RUN}/{kind}"))[kind]]
     assert whole == (ids if kind == "steps" else [*ids, "abandoned"])
@@ -268,8 +332,8 @@ async def test_details_page_without_gap_or_double(client: httpx.AsyncClient, sto
 async def test_failures_as_json(client: httpx.AsyncClient, store: FakeStore, rank: int, source: str) -> None:
     """A failure's JSON says where it comes from, which rule of which taxonomy named it, and all its evidence."""
     store.rows += [
-        RunRow(root_failure_type="tool", root_failure_code="timeout", root_failure_id="0" * 15 + "1"),
-        FailureRow(
+        RunSeed(root_failure_type="tool", root_failure_code="timeout", root_failure_id="0" * 15 + "1"),
+        FailureSeed(
             failure_rank=rank,
             step_id="1" * 16,
             attempt=3,
@@ -305,3 +369,12 @@ async def test_failures_as_json(client: httpx.AsyncClient, store: FakeStore, ran
         "caused_by": "2" * 16,
         "fingerprint": "3" * 16,
     }
+
+
+async def test_answers_say_up_to_when_they_are_complete(client: httpx.AsyncClient, store: FakeStore) -> None:
+    """A page, one run and statistics alike; null before the store knows."""
+    store.rows.append(RunSeed())
+    paths = ("/v1/runs", f"/v1/runs/{DEFAULT_RUN}", "/v1/stats")
+    assert [(await ok(client, path, {}))["complete_to"] for path in paths] == [None] * 3
+    store.stored_to = NOON
+    assert [(await ok(client, path, {}))["complete_to"] for path in paths] == ["2026-01-31T12:00:00Z"] * 3

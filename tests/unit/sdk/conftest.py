@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from agenttracer import AgentTracer, _courier, _warn
+from agenttracer import AgentTracer, _warn
+from agenttracer._export import delivery
 from agenttracer.testing import capture_events
 from agenttracer.wire.events import Event
 from tests.unit.sdk.fake_gateway import FakeGateway, NewTracer, WaitUntil
@@ -54,8 +55,8 @@ def wait_until() -> WaitUntil:
 
 @pytest.fixture(autouse=True)
 def _quick_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_courier, "BACKOFF_FIRST_S", 0.01)
-    monkeypatch.setattr(_courier, "BACKOFF_MAX_S", 0.05)
+    monkeypatch.setattr(delivery, "BACKOFF_FIRST_S", 0.01)
+    monkeypatch.setattr(delivery, "BACKOFF_MAX_S", 0.05)
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +65,7 @@ def _own_settings_and_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("AGENTTRACER_"):
             monkeypatch.delenv(name)
-    _warn.forget()
+    _warn.reset()
 
 
 @pytest.fixture

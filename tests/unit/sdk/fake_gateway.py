@@ -20,6 +20,11 @@ NewTracer = Callable[..., AgentTracer]
 WaitUntil = Callable[..., None]
 
 
+def losses(errors: str) -> list[str]:
+    """What a process wrote to stderr, but for the warning that its gateway is away."""
+    return [line for line in errors.splitlines() if not line.startswith("the gateway at ")]
+
+
 @dataclass
 class Reply:
     """One scripted answer. `hang` waits until the test is over, `cut` closes the connection in the middle of the answer."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from agenttracer._segment import SUFFIX, Segment
+from agenttracer._spool.segment import SUFFIX, Segment
 
 NewProgram = Callable[..., "subprocess.Popen[str]"]
 

@@ -57,7 +57,7 @@ def every_byte(gateway: FakeGateway, directory: Path) -> Iterator[tuple[str, byt
 
 def settings(sing: Canaries, directory: Path) -> dict[str, Any]:
     said = {"agent_id": sing.text(), "agent_version": sing.text()}
-    return {**said, "spool_dir": directory, "fingerprint_key": b"key", "request_timeout_s": 1}
+    return {**said, "spool_dir": directory, "fingerprint_key": b"k" * 16, "request_timeout_s": 1}
 
 
 @pytest.mark.parametrize("away", [False, True])

@@ -11,7 +11,7 @@ import pytest
 import agenttracer
 from agenttracer import AgentTracer, ConfigError, Run, Step
 from agenttracer._config import Config, load
-from agenttracer._draft import StepDraft
+from agenttracer._events.pending_event import PendingStep
 from agenttracer.wire.vocabulary import DropReason
 
 README = (Path(__file__).resolve().parents[3] / "sdk" / "README.md").read_text()
@@ -41,10 +41,9 @@ def test_the_readme_lists_every_drop_reason() -> None:
 def test_the_readme_shows_the_whole_surface() -> None:
     """Every public function, method and property that a program may call is named in it."""
     methods = {name for kind in (AgentTracer, Run, Step) for name in vars(kind) if not name.startswith("_")}
-    internal = {"begin", "bits", "claim_end", "concluded", "counted_anew", "ended", "event", "failed", "guard", "outer", "outlet"}
-    internal |= {"parent_bits", "remembering", "run", "seq", "start", "step_bits"}
+    internal = {"begin", "bits", "outer", "over", "parent_bits", "start"}
     functions = {name for name in agenttracer.__all__ if name.islower() and not name.startswith("_")}
-    slots = {*Run.__slots__, *Step.__slots__, *StepDraft.__slots__}
+    slots = {*Run.__slots__, *Step.__slots__, *PendingStep.__slots__}
     for name in (methods - internal - slots - {"step_id"}) | functions:
         assert re.search(rf"`[^`]*\b{name}\b", README), name
 
@@ -80,6 +79,7 @@ BAD = [
     ("batch_max_events", "1.5"),
     ("queue_max_events", "-1"),
     ("abandon_after_s", "soon"),
+    ("fingerprint_key", "secret-of-15-by"),
 ]
 
 
@@ -105,12 +105,82 @@ def test_strict_raises_it(name: str, value: str) -> None:
     assert refused.value.setting == name
 
 
+def test_a_misspelt_variable_draws_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+    """It names the variable and the nearest setting, and never the value, which could be a key."""
+    environ = {"AGENTTRACER_APIKEY": "atk_secret", "AGENTTRACER_FLUSH_INTERVAL": "1", "PATH": "/bin"}
+    with caplog.at_level(logging.WARNING, logger="agenttracer"):
+        for _ in range(2):
+            assert load({}, environ=environ) == Config()
+    assert [record.getMessage() for record in caplog.records] == [
+        "the variable AGENTTRACER_APIKEY is unknown and ignored; did you mean AGENTTRACER_API_KEY?",
+        "the variable AGENTTRACER_FLUSH_INTERVAL is unknown and ignored; did you mean AGENTTRACER_FLUSH_INTERVAL_S?",
+    ]
+
+
+def test_variables_of_services_and_command_draw_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+    """A shell that starts the local stack starts agents too."""
+    command = Path(__file__).resolve().parents[3] / "deploy" / "agenttracer_cli"
+    sources = "".join(path.read_text() for path in command.rglob("*.py"))
+    others = set(re.findall(r"AGENTTRACER_[A-Z_]*[A-Z]", sources))
+    assert {"AGENTTRACER_STATE_DIR", "AGENTTRACER_GATEWAY_PORT", "AGENTTRACER_KAFKA_BOOTSTRAP"} <= others
+    with caplog.at_level(logging.WARNING, logger="agenttracer"):
+        load({}, environ=dict.fromkeys(sorted(others - {"AGENTTRACER_API_URL", "AGENTTRACER_API_KEY"}), "given"))
+    assert [record.getMessage() for record in caplog.records] == []
+
+
 def test_keys_are_not_shown() -> None:
     """The settings' repr, which ends up in logs, has no secret in it."""
-    config = load({"api_key": "secret-key", "fingerprint_key": "secret-too"}, environ={})
+    config = load({"api_key": "secret-key", "fingerprint_key": "secret-of-sixteen"}, environ={})
     assert "secret" not in repr(config)
-    assert config.fingerprint_key == b"secret-too"
+    assert config.fingerprint_key == b"secret-of-sixteen"
     assert load({"api_key": b"secret-key"}, environ={}).api_key == "secret-key"
+
+
+IN_CLEAR = [
+    "http://gateway:8000",
+    "http://10.0.0.1",
+    "http://127.0.0.1.example",
+    "http://localhost.example",
+    "http://[fd00::1]:8000",
+]
+NOT_IN_CLEAR = [
+    "https://gateway",
+    "http://localhost",
+    "http://LOCALHOST:80/x",
+    "http://127.0.0.1:8000",
+    "http://127.8.0.1",
+    "http://[::1]:80",
+]
+
+
+@pytest.mark.parametrize("url", IN_CLEAR)
+def test_a_key_stays_here_where_it_could_be_read_on_the_way(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """One warning, without the key, says what to set; when strict it is an error."""
+    with caplog.at_level(logging.WARNING, logger="agenttracer"):
+        for _ in range(2):
+            assert load({"api_url": url, "api_key": "secret"}, environ={}).sendable_key is None
+    (record,) = caplog.records
+    assert "allow_insecure" in record.getMessage()
+    assert "secret" not in record.getMessage()
+    with pytest.raises(ConfigError, match="allow_insecure"):
+        load({"api_url": url, "api_key": "secret", "strict": True}, environ={})
+
+
+@pytest.mark.parametrize("url", NOT_IN_CLEAR)
+def test_a_key_is_sent_where_nobody_else_can_read_it(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """By TLS, and on this machine."""
+    assert load({"api_url": url, "api_key": "secret"}, environ={}).sendable_key == "secret"
+    assert not caplog.records
+
+
+def test_the_user_may_allow_a_key_in_clear(caplog: pytest.LogCaptureFixture) -> None:
+    """By an argument or a variable. Without a key, or when nothing is sent, there is nothing to allow."""
+    url = {"api_url": IN_CLEAR[0], "api_key": "secret"}
+    assert load({**url, "allow_insecure": True}, environ={}).sendable_key == "secret"
+    assert load(url, environ={"AGENTTRACER_ALLOW_INSECURE": "1"}).sendable_key == "secret"
+    assert load({"api_url": IN_CLEAR[0]}, environ={}).sendable_key is None
+    load({**url, "disabled": True}, environ={})
+    assert not caplog.records
 
 
 def test_a_path_below_the_host_is_kept_without_its_last_slash() -> None:

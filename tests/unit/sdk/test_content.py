@@ -34,7 +34,7 @@ def talkative_run(tracer: AgentTracer, error: Exception) -> None:
 
 def test_no_canary_leaves_through_any_parameter(new_tracer: NewTracer, gateway: FakeGateway) -> None:
     """Text offered as name, kind, metadata, failure, message or exception is in no request; the events all arrive."""
-    tracer = new_tracer(agent_id=f"a {CANARY * 3}", agent_version=f"{CANARY}\n", fingerprint_key=b"key")
+    tracer = new_tracer(agent_id=f"a {CANARY * 3}", agent_version=f"{CANARY}\n", fingerprint_key=b"k" * 16)
     error = CanaryError(CANARY, {"prompt": CANARY})
     error.add_note(CANARY)
     with pytest.raises(CanaryError):
@@ -146,9 +146,10 @@ def test_nothing_of_an_exception_or_message_is_kept(new_tracer: NewTracer) -> No
 
 
 def test_no_text_waits_in_the_queue(new_tracer: NewTracer) -> None:
-    """What does not have the form of a name or label is gone when the call returns, not only when it is sent."""
+    """What is no label, or longer than a name, is gone when the call returns; a short name is judged when its event is built."""
     tracer = new_tracer(flush_interval_s=60)
     with tracer.start_run() as run, run.step("tool", "two words?") as step:
         step.add_metadata({"note": "free text", "kept": "label", "list": ["free text"]})
         assert step.metadata == {"kept": "label"}
-        assert step.name == "__invalid__"
+        assert step.name == "two words?"
+        assert run.step("tool", "x?" * 40).name == "__invalid__"

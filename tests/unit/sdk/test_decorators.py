@@ -125,7 +125,7 @@ def test_without_its_arguments_a_decorator_harms_nothing(events: list[Event]) ->
     def bare(word: str) -> str:
         return word * 2
 
-    @lax.traced_run("a-name")  # type: ignore[call-overload]  # what somebody may write all the same
+    @lax.traced_run("a-name")  # type: ignore[call-overload]  # a likely mistake
     def named() -> str:
         return bare("x")
 
@@ -267,12 +267,12 @@ def test_an_async_generator_hears_what_is_sent_and_thrown(tracer: AgentTracer, e
     async def agent() -> None:
         async with tracer.start_run():
             assert [number async for number in stream(2)] == [0, 1]
-            told = stream(5)
-            assert await anext(told) == 0
-            assert await told.athrow(KeyError()) == -1
-            assert await told.asend("") == 1
+            stream_of_five = stream(5)
+            assert await anext(stream_of_five) == 0
+            assert await stream_of_five.athrow(KeyError()) == -1
+            assert await stream_of_five.asend("") == 1
             with pytest.raises(StopAsyncIteration):
-                await told.asend("stop")
+                await stream_of_five.asend("stop")
             closed = stream(5)
             assert await anext(closed) == 0
             await closed.aclose()

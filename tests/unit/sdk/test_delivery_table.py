@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from agenttracer import AgentTracer, _courier, _verdict
+from agenttracer import AgentTracer
 from agenttracer._config import Config
-from agenttracer._transport import Transport
+from agenttracer._export import delivery, response_action
+from agenttracer._export.transport import Transport
 from agenttracer.wire.vocabulary import DropReason
-from tests.unit.sdk.fake_gateway import FakeGateway, NewTracer, Reply, Request, WaitUntil
+from tests.unit.sdk.fake_gateway import FakeGateway, NewTracer, Reply, Request, WaitUntil, losses
 from tests.unit.sdk.spools import segments, start
-from tests.unit.sdk.test_lifecycle import fork, python
+from tests.unit.sdk.test_process_lifecycle import fork, python
 
 
 def one_run(tracer: AgentTracer, steps: int = 1) -> str:
@@ -38,9 +39,9 @@ def test_gateway_down_slow_times_out(
     Full-jitter backoff 0.5 to 30 s, connect 2 s, total 10 s.
     """
     with monkeypatch.context() as patch:
-        patch.setattr(_courier, "BACKOFF_FIRST_S", 0.5)
-        patch.setattr(_courier, "BACKOFF_MAX_S", 30.0)
-        waits = [_courier.backoff_s(failures) for failures in range(100)]
+        patch.setattr(delivery, "BACKOFF_FIRST_S", 0.5)
+        patch.setattr(delivery, "BACKOFF_MAX_S", 30.0)
+        waits = [delivery.backoff_s(failures) for failures in range(100)]
     assert all(0 <= wait <= min(30.0, 0.5 * 2**failures) for failures, wait in enumerate(waits))
     assert (Config().connect_timeout_s, Config().request_timeout_s) == (2.0, 10.0)
     tracer = new_tracer(queue_max_events=10, batch_max_events=1_000, request_timeout_s=0.2)
@@ -48,7 +49,7 @@ def test_gateway_down_slow_times_out(
     one_run(tracer)
     wait_until(lambda: len(gateway.requests) >= 3)
     one_run(tracer, steps=50)
-    assert tracer._pipeline._queue.waiting <= 10
+    assert tracer._pipeline._exporter.queue.waiting <= 10
     assert len({tuple(ids(request)) for request in gateway.requests}) == 1
     gateway.always = None
     assert tracer.flush(30).complete
@@ -60,9 +61,9 @@ def test_gateway_down_slow_times_out(
 def test_202(new_tracer: NewTracer, gateway: FakeGateway) -> None:
     """202: done; count per-item refusals."""
     tracer = new_tracer(flush_interval_s=60, batch_max_events=10)
-    tracer._pipeline._queue._rouse = lambda: None
+    tracer._pipeline._exporter.queue._start_sender = lambda: None
     one_run(tracer)
-    tracer._pipeline._queue._rouse = tracer._pipeline._rouse
+    tracer._pipeline._exporter.queue._start_sender = tracer._pipeline._exporter._start_sender
     gateway.script.append(Reply(body=json.dumps({"accepted": 2, "rejected": [{"index": 1, "code": "range"}]}).encode()))
     assert tracer.flush(30).complete
     assert (tracer.stats().accepted, tracer.stats().dropped) == (2, {DropReason.REFUSED: 1})
@@ -70,7 +71,7 @@ def test_202(new_tracer: NewTracer, gateway: FakeGateway) -> None:
 
 def test_429(new_tracer: NewTracer, gateway: FakeGateway) -> None:
     """429: honour Retry-After (cap 5 min); nothing lost unless the queue overflows."""
-    assert _verdict.RETRY_AFTER_MAX_S == 300
+    assert response_action.RETRY_AFTER_MAX_S == 300
     tracer = new_tracer()
     gateway.script.append(Reply(status=429, headers={"Retry-After": "1"}))
     one_run(tracer)
@@ -109,7 +110,7 @@ def test_400_401_403_404_422(new_tracer: NewTracer, gateway: FakeGateway, caplog
     assert len(sent) == len(set(sent))
     assert len(caplog.records) == 1
     if status in {401, 403}:
-        assert _courier.PAUSE_S == 300
+        assert delivery.PAUSE_S == 300
         assert sum(len(ids(request)) for request in gateway.requests) == len(sent)
     assert tracer.shutdown(30).pending == 0  # its thread must not warn in the next test
 
@@ -117,13 +118,13 @@ def test_400_401_403_404_422(new_tracer: NewTracer, gateway: FakeGateway, caplog
 def test_queue_overflow(new_tracer: NewTracer, gateway: FakeGateway) -> None:
     """Queue overflow: step detail is dropped first, newest first; run start/end and failures have a lane of their own."""
     tracer = new_tracer(queue_max_events=10)
-    tracer._pipeline._queue._rouse = lambda: None
+    tracer._pipeline._exporter.queue._start_sender = lambda: None
     with tracer.start_run() as run:
         for number in range(20):
             with run.step("tool", f"step{number}"):
                 pass
         run.record_failure(failure_type="tool", failure_code="timeout")
-    tracer._pipeline._queue._rouse = tracer._pipeline._rouse
+    tracer._pipeline._exporter.queue._start_sender = tracer._pipeline._exporter._start_sender
     assert tracer.flush(30).complete
     assert [step["name"] for step in gateway.of_kind("step_finished")] == [f"step{number}" for number in range(7)]
     for kind in ("run_started", "failure_recorded", "run_finished"):
@@ -136,11 +137,11 @@ def test_fork(new_tracer: NewTracer) -> None:
     tracer = new_tracer(flush_interval_s=60)
     one_run(tracer)
     before = tracer._pipeline
-    producer, lock = before._sender._producer, before.lock
+    producer, lock = before._exporter._sender._producer, before.lock
     child = fork()
     if child == 0:
-        anew = before._sender._producer != producer and before.lock is not lock and len(before._queue) == 0
-        os._exit(0 if anew and before._thread is None and threading.active_count() == 1 else 1)
+        anew = before._exporter._sender._producer != producer and before.lock is not lock and len(before._exporter.queue) == 0
+        os._exit(0 if anew and before._exporter._thread is None and threading.active_count() == 1 else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
@@ -157,7 +158,7 @@ def test_sender_thread_died(
     with monkeypatch.context() as patch:
         patch.setattr(Transport, "post", die)
         one_run(tracer)
-        wait_until(lambda: tracer._pipeline._queue.unattended)
+        wait_until(lambda: tracer._pipeline._exporter.queue.unattended)
     one_run(tracer)
     assert tracer.flush(30).complete
     assert tracer.stats().sender_restarts >= 1
@@ -177,7 +178,7 @@ def test_exit_sigterm(gateway: FakeGateway, tmp_path: Path, end: str, *, spool: 
     process = start(f"one_run()\n{end}", AGENTTRACER_API_URL=gateway.url, **where)
     _, errors = process.communicate(timeout=30)
     fate = "; 3 of them wait in the spool" if spool else " and are lost"
-    assert errors == f"agenttracer: 3 events of dying could not be sent before the end{fate}\n"
+    assert losses(errors) == [f"agenttracer: 3 events of dying could not be sent before the end{fate}"]
     assert len(segments(tmp_path)) == spool
 
 
@@ -229,4 +230,4 @@ def test_a_thousand_runs_at_once_with_a_gateway_that_never_answers(gateway: Fake
         AGENTTRACER_API_URL=gateway.url,
     )
     assert done.stdout.split() == ["1000", "3000", "0", "True", "True"]
-    assert done.stderr == "agenttracer: 3000 events of a could not be sent before the end and are lost\n"
+    assert losses(done.stderr) == ["agenttracer: 3000 events of a could not be sent before the end and are lost"]

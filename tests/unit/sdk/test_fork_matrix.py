@@ -63,14 +63,14 @@ PROGRAM = """
                 sys.stdin.readline()  # the gateway holds the request
         for _ in range(PENDING):
             if SENDER == "not running":
-                tracer._pipeline._queue._rouse = lambda: None
+                tracer._pipeline._exporter.queue._start_sender = lambda: None
             one_run("parents")
 
     if __name__ == "__main__":
         prepare()
         code = {{"os.fork": by_os_fork, "prefork": by_prefork_server}}.get(METHOD, by_multiprocessing)()
         if SENDER == "not running":
-            tracer._pipeline._queue._rouse = tracer._pipeline._rouse
+            tracer._pipeline._exporter.queue._start_sender = tracer._pipeline._exporter._start_sender
         print("forked", flush=True)
         complete = tracer.shutdown(30).complete
         sys.exit(code or (0 if complete else 8))
@@ -78,7 +78,7 @@ PROGRAM = """
 
 
 class Holding:
-    """Holds the parent's first request until it is told, as a slow gateway would."""
+    """Holds the parent's first request until it is released, as a slow gateway would."""
 
     def __init__(self) -> None:
         self.has_it = threading.Event()
@@ -97,7 +97,7 @@ class Holding:
 def test_no_event_twice_none_lost_and_the_child_works(
     gateway: FakeGateway, tmp_path: Path, method: str, pending: int, sender: str
 ) -> None:
-    """Every event of the parent and of each child arrives exactly once, each under its own producer; nobody hangs."""
+    """Every event of the parent and of each child arrives exactly once, each under its own producer; no process hangs."""
     path = tmp_path / "program.py"
     path.write_text(textwrap.dedent(PROGRAM.format(method=method, pending=pending, sender=sender)))
     holding = Holding()

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from agenttracer._transport import Transport, local_key
-from deploy.local_key import local_key_file, publish_local_key
+from agenttracer._export.transport import Transport, local_key
+from agenttracer_cli.local.local_key import local_key_file, publish_local_key
+from agenttracer_cli.local_stack.ports import LOOPBACK
 from tests.unit.sdk.fake_gateway import FakeGateway, NewTracer, Reply, Request
 
 KEY = "atk_" + "a" * 12 + "_" + "B" * 48
@@ -27,7 +28,7 @@ def only(key: str) -> "object":
     return rule
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_the_stack_and_the_sdk_agree_where_it_is(host: str) -> None:
     """By port; only the user may read it."""
     assert local_key(f"http://{host}:8123") is None
@@ -46,11 +47,39 @@ def test_without_xdg_it_is_in_the_home_directory(tmp_path: Path, monkeypatch: py
     assert local_key("http://127.0.0.1:8123") == KEY
 
 
-@pytest.mark.parametrize("url", ["http://gateway:8123", "http://10.0.0.1:8123", "https://localhost.example:8123"])
-def test_no_other_host_ever_gets_it(url: str) -> None:
-    """Though a file for the port is there."""
+ELSEWHERE = [
+    "http://gateway:8123",
+    "http://10.0.0.1:8123",
+    "https://localhost.example:8123",
+    "https://127.0.0.1:8123",
+    "http://[::1]:8123",
+    "http://127.0.0.1:8124",
+    "http://localhost",
+]
+
+
+@pytest.mark.parametrize("url", ELSEWHERE)
+def test_no_other_address_ever_gets_it(url: str) -> None:
+    """Neither another host, nor another port, nor TLS or IPv6, on which no local stack listens."""
     publish_local_key(KEY, port=8123)
     assert local_key(url) is None
+
+
+def test_the_stack_listens_where_the_key_is_sent() -> None:
+    """A stack that listened elsewhere would need another rule."""
+    assert local_key(f"http://{LOOPBACK}:8123") == local_key("http://127.0.0.1:8123")
+    publish_local_key(KEY, port=8123)
+    assert local_key(f"http://{LOOPBACK}:8123") == KEY
+
+
+def test_an_agent_of_another_port_sends_no_key(gateway: FakeGateway) -> None:
+    """Not at first, and not after a refusal either."""
+    publish_local_key(KEY, port=port_of(gateway) ^ 1)
+    gateway.rule = only(KEY)
+    transport = Transport(api_url=gateway.url, api_key=None, connect_timeout_s=5, request_timeout_s=10)
+    assert transport.post(b'{"events": []}').status == 401
+    assert ["Authorization" in request.headers for request in gateway.requests] == [False]
+    transport.close()
 
 
 @pytest.mark.parametrize("content", [b"", b"two words", b"line\r\nX-Other: 1", b"\xff\xfe", b"atk\x00"])

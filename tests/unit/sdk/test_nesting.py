@@ -116,3 +116,27 @@ def test_many_threads_share_a_run(tracer: AgentTracer, events: list[Event]) -> N
             thread.join()
     assert end(events).emitted == len(events) == 802
     assert len({event.seq for event in events}) == 802
+
+
+def test_the_error_of_nested_task_groups_is_traced_to_the_step_in_the_inner_task(
+    tracer: AgentTracer, events: list[Event]
+) -> None:
+    """However many groups are around it, the failure is counted once."""
+
+    async def one(run: Run) -> None:
+        async with run.step("tool", "call"):
+            raise KeyError
+
+    async def inner(run: Run) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(one(run))
+
+    async def agent() -> None:
+        async with tracer.start_run() as run, run.step("other", "fan"), asyncio.TaskGroup() as group:
+            group.create_task(inner(run))
+
+    with pytest.raises(ExceptionGroup):
+        asyncio.run(agent())
+    call, fan = steps(events)
+    assert fan.cause_step_id == end(events).cause_step_id == call.step_id
+    assert fan.evidence == call.evidence

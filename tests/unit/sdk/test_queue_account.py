@@ -1,4 +1,4 @@
-"""Queue, sender, courier and spool together: the account adds up after every step of any story."""
+"""Queue, sender, delivery and spool together: the account adds up after every step of any story."""
 
 import itertools
 import json
@@ -11,11 +11,11 @@ from hypothesis import settings, strategies
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from agenttracer._config import Config
-from agenttracer._draft import RunEndDraft, RunHead, StepDraft
-from agenttracer._patience import Bell
-from agenttracer._pipeline import Pipeline
-from agenttracer._transport import Answer
-from agenttracer.wire.vocabulary import DropReason, RunEnd, StepKind
+from agenttracer._events.pending_event import PendingRunEnd, PendingStep, RunHead
+from agenttracer._export.pipeline import Pipeline
+from agenttracer._export.transport import GatewayResponse
+from agenttracer._export.waiting import Wakeup
+from agenttracer.wire.vocabulary import DropReason, EndReason, RunEnd, StepKind
 
 STEPS = 60
 EXAMPLES = 350
@@ -37,11 +37,14 @@ class DiedError(BaseException):
 class ScriptedTransport:
     """Answers from the script; what it does not answer is a gateway away. Keeps what it accepted."""
 
+    address = "http://gateway"
+    problem = "it does not answer in time"
+
     def __init__(self) -> None:
         self.script: deque[str] = deque()
         self.accepted: list[tuple[str, int]] = []
 
-    def post(self, body: bytes, *, within_s: float | None = None) -> Answer | None:
+    def post(self, body: bytes, *, within_s: float | None = None) -> GatewayResponse | None:
         events = json.loads(body)["events"]
         word = self.script.popleft() if self.script else "202"
         if word == "die":
@@ -56,13 +59,10 @@ class ScriptedTransport:
         if status == 202:
             self._take(events, refused=refused)
         text = json.dumps({"accepted": 0, "rejected": [{"index": index, "code": "range"} for index in refused]}).encode()
-        return Answer(status=status, retry_after=None, body=text)
+        return GatewayResponse(status=status, retry_after=None, body=text)
 
     def _take(self, events: list[dict[str, Any]], *, refused: set[int]) -> None:
         self.accepted += [(e["run_id"], e["seq"]) for index, e in enumerate(events) if "seq" in e and index not in refused]
-
-    def recipient(self) -> str:
-        return "nobody"
 
     def close(self) -> None:
         pass
@@ -91,43 +91,41 @@ class Account(RuleBasedStateMachine):
     def _wire(self) -> None:
         """No thread and no network: a story's rules do what they would do."""
         pipeline = self.pipeline
-        pipeline._queue._rouse = lambda: None
-        self.sender, self.courier, self.queue = pipeline._sender, pipeline._sender._courier, pipeline._queue
-        self.courier._connect = lambda: self.transport  # type: ignore[assignment,return-value]  # a stand-in
+        pipeline._exporter.queue._start_sender = lambda: None
+        exporter = pipeline._exporter
+        self.sender, self.delivery, self.queue = exporter._sender, exporter._sender._delivery, exporter.queue
+        self.delivery._connect = lambda: self.transport  # type: ignore[assignment,return-value]  # a stand-in
         self.naps = 3
-        self.courier._patience.nap = self._nap  # type: ignore[method-assign]  # a stand-in
+        self.delivery._waiter.sleep = self._sleep  # type: ignore[method-assign]  # a stand-in
 
-    def _nap(self, _seconds: float, *, skippable: bool) -> bool:
-        """Waiting is over at once, a few times; then the end of the process comes, as the courier sees it."""
-        if self.courier._patience.meanwhile is not None:
-            self.courier._patience.meanwhile()
+    def _sleep(self, _seconds: float, *, skippable: bool) -> bool:
+        """Waiting is over at once, a few times; then the end of the process comes, as the delivery sees it."""
+        if self.delivery._waiter._while_sleeping is not None:
+            self.delivery._waiter._while_sleeping()
         self.naps -= 1
         return self.naps > 0
 
     @rule(run=strategies.integers(0, 2), entries=strategies.integers(0, 3), times=strategies.integers(1, 12))
     def step(self, run: int, entries: int, times: int) -> None:
         for _ in range(times):
-            draft = StepDraft()
-            draft.run, draft.kind, draft.name, draft.attempt = self.heads[run], StepKind.TOOL, "lookup", 1
-            draft.seq = next(self.numbers)
-            draft.bits, draft.parent_bits, draft.cause_bits, draft.evidence = draft.seq + 1, 0, 0, None
-            draft.began_ns = draft.ended_ns = self.heads[run].started_ns
-            draft.metadata = {f"key{number}": number for number in range(entries)} or None
-            self.given.add((draft.run.run_id, draft.seq))
-            self.queue.detail(draft)
+            step = PendingStep()
+            step.run, step.kind, step.name, step.attempt = self.heads[run], StepKind.TOOL, "lookup", 1
+            step.seq = next(self.numbers)
+            step.bits, step.parent_bits, step.cause_bits, step.evidence = step.seq + 1, 0, 0, None
+            step.began_ns = step.ended_ns = self.heads[run].started_ns
+            step.facts = None
+            step.metadata = {f"key{number}": number for number in range(entries)} or None
+            self.given.add((step.run.run_id, step.seq))
+            self.queue.put_step(step)
 
     @rule(run=strategies.integers(0, 2))
     def run_end(self, run: int) -> None:
         head = self.heads[run]
-        end = RunEndDraft(
-            head,
-            seq=next(self.numbers),
-            ended_ns=head.started_ns,
-            status=RunEnd.SUCCESS,
-            emitted=1,
-        )
+        end = PendingRunEnd()
+        end.run, end.seq, end.ended_ns, end.emitted = head, next(self.numbers), head.started_ns, 1
+        end.status, end.reason, end.evidence, end.cause_bits = RunEnd.SUCCESS, EndReason.COMPLETED, None, 0
         self.given.add((head.run_id, end.seq))
-        self.queue.reserved(end)
+        self.queue.put_control(end)
 
     @rule(
         script=strategies.lists(
@@ -139,26 +137,26 @@ class Account(RuleBasedStateMachine):
         """What the thread does when it wakes, with the gateway in some mood."""
         self.transport.script = deque(script)
         self.naps = 3
-        self.courier._paused_until = 0.0
+        self.delivery._paused_until = 0.0
         try:
-            self.sender._attend()
+            self.sender._send_waiting()
         except DiedError:
             self.queue.unattended = True
 
     @rule()
-    def spill(self) -> None:
-        self.sender.spill()
+    def move_to_spool(self) -> None:
+        self.pipeline._exporter._reader.move_to_spool()
 
     @rule()
     def disk_full(self) -> None:
-        if self.pipeline._handover is not None and next(_STEPS_TAKEN) % 5 == 0:
-            self.pipeline._handover.spool._off()
+        if self.pipeline._exporter._spool_delivery is not None and next(_STEPS_TAKEN) % 5 == 0:
+            self.pipeline._exporter._spool_delivery._directory.disable()
 
     @rule()
     def fork(self) -> None:
         """The child starts from nothing and adds up; the parent does not notice."""
-        parent, child = self.pipeline, Pipeline(self.pipeline.config, agent_id="agent", agent_version="1")
-        child.forked()
+        parent, child = self.pipeline, Pipeline(self.pipeline._config, agent_id="agent", agent_version="1")
+        child.reset_after_fork()
         stats = child.stats()
         assert (stats.emitted, stats.pending, stats.spooled, stats.dropped) == (0, 0, 0, {})
         child.close(0)
@@ -169,11 +167,11 @@ class Account(RuleBasedStateMachine):
     def settled(self) -> None:
         """With a gateway that accepts, everything that was not dropped arrives, after deaths and all."""
         self.transport.script = deque()
-        self.courier._paused_until = 0.0
-        listener = Bell()
-        self.courier._patience.listeners.append(listener)
-        self.sender._attend()
-        self.courier._patience.listeners.remove(listener)
+        self.delivery._paused_until = 0.0
+        listener = Wakeup()
+        self.delivery._waiter.listeners.append(listener)
+        self.sender._send_waiting()
+        self.delivery._waiter.listeners.remove(listener)
         stats = self.pipeline.stats()
         assert stats.pending == 0
         assert stats.accepted <= len(set(self.transport.accepted))
@@ -199,7 +197,7 @@ class Account(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "pipeline"):
             self.pipeline.close(0)
-            self.pipeline.leave_process()
+            self.pipeline.unregister()
             self.directory.cleanup()
 
 

@@ -65,7 +65,7 @@ def test_steps_order_by_start_and_measure_by_the_monotonic_clock(tracer: AgentTr
     assert outer.seq < inner.seq
 
 
-@pytest.mark.parametrize("error", [ValueError("x"), KeyboardInterrupt(), asyncio.CancelledError(), SystemExit("text")])
+@pytest.mark.parametrize("error", [ValueError("x"), MemoryError(), SystemExit("text")])
 def test_an_exception_marks_step_and_run_and_goes_on_unchanged(
     tracer: AgentTracer, events: list[Event], error: BaseException
 ) -> None:
@@ -84,7 +84,7 @@ def test_an_exception_marks_step_and_run_and_goes_on_unchanged(
 
 
 def test_a_consumer_that_has_enough_is_no_error(tracer: AgentTracer, events: list[Event]) -> None:
-    """A generator that holds blocks open is closed in them: they end well, as decorated generators do."""
+    """A generator that holds blocks open is closed in them: nothing failed, and the run was cancelled."""
 
     def stream() -> Iterator[int]:
         with tracer.start_run() as run, run.step("respond", "stream"):
@@ -95,7 +95,7 @@ def test_a_consumer_that_has_enough_is_no_error(tracer: AgentTracer, events: lis
         break
     gc.collect()
     assert [step.status for step in steps(events)] == ["ok"]
-    assert end(events).status == "success"
+    assert (end(events).status, end(events).end_reason) == ("partial", "cancelled")
 
 
 class OddHeaders:
@@ -161,6 +161,30 @@ def test_errors_of_many_threads_lose_no_step(lax: AgentTracer, events: list[Even
         sys.setswitchinterval(before)
     assert len(steps(events)) == 1_600
     assert lax.stats().internal_errors == 0
+
+
+def test_each_event_of_many_threads_has_a_number_of_its_own_and_is_counted(lax: AgentTracer, events: list[Event]) -> None:
+    """Numbers are given and events counted without a lock."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with lax.start_run() as run:
+            threads = [threading.Thread(target=step_often, args=(run,)) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert sorted(event.seq for event in events) == list(range(len(events)))
+    assert end(events).emitted == len(events) == 4 * 500 + 2
+
+
+def step_often(run: Run) -> None:
+    """Steps one after another."""
+    for _ in range(500):
+        with run.step("tool", "search_kb"):
+            pass
 
 
 def fail_often(run: Run, thread: int) -> None:
@@ -249,7 +273,7 @@ def test_a_recorded_failure_makes_the_run_fail(tracer: AgentTracer, events: list
 def test_equal_messages_have_equal_fingerprints_under_a_key(events: list[Event]) -> None:
     """With a fingerprint key a message travels as its length and an HMAC that depends on the key."""
     seen: dict[Any, Any] = {}
-    for key in ("one", b"two"):
+    for key in ("one" * 6, b"two" * 6):
         tracer = AgentTracer(agent_id="agent", agent_version="1", fingerprint_key=key)
         with tracer.start_run() as run:
             for message in ("same", "same", "else"):
@@ -259,7 +283,7 @@ def test_equal_messages_have_equal_fingerprints_under_a_key(events: list[Event])
         assert len(first) == 32
         seen[key] = first
         tracer.shutdown(0)
-    assert seen["one"] != seen[b"two"]
+    assert seen["one" * 6] != seen[b"two" * 6]
 
 
 @pytest.mark.parametrize("status", ["success", "partial", "failure"])
@@ -287,7 +311,7 @@ def test_an_exception_wins_over_a_said_status(tracer: AgentTracer, events: list[
 def test_a_step_that_never_ends_leaves_a_gap_and_is_not_counted(tracer: AgentTracer, events: list[Event]) -> None:
     """`emitted` counts events, not sequence numbers given."""
     with tracer.start_run() as run:
-        run.step("tool", "lost").__enter__()
+        run.start_step("tool", "lost")
         with run.step("tool", "kept"):
             pass
     assert end(events).emitted == len(events) == 3

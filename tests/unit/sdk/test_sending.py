@@ -7,7 +7,9 @@ import threading
 
 import pytest
 
-from agenttracer import AgentTracer, _courier
+from agenttracer import AgentTracer
+from agenttracer._export import delivery
+from agenttracer.wire.envelope import VERSION
 from agenttracer.wire.vocabulary import DropReason
 from tests.unit.sdk.fake_gateway import FakeGateway, NewTracer, Reply, Request, WaitUntil
 
@@ -52,7 +54,7 @@ def test_one_producer_speaks_for_one_tracer(new_tracer: NewTracer, gateway: Fake
     producers = {(batch["producer"]["agent"], batch["producer"]["id"]) for batch in (r.batch for r in gateway.requests)}
     assert {agent for agent, _ in producers} == {"agent", "other"}
     assert len(producers) == 2
-    assert {request.batch["v"] for request in gateway.requests} == {"1.0"}
+    assert {request.batch["v"] for request in gateway.requests} == {VERSION}
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 408, 429])
@@ -108,7 +110,7 @@ def test_too_large_a_batch_is_halved_until_it_fits(new_tracer: NewTracer, gatewa
 def test_permanent_refusals_drop_the_batch_with_one_warning(
     new_tracer: NewTracer, gateway: FakeGateway, caplog: pytest.LogCaptureFixture, status: int
 ) -> None:
-    """No second try; counted; the runs are told of it with the next batch that gets through."""
+    """No second try; counted; the next batch that is accepted reports it."""
     tracer = new_tracer(flush_interval_s=60)
     gateway.always = Reply(status=status)
     with caplog.at_level(logging.WARNING, logger="agenttracer"):
@@ -156,7 +158,7 @@ def test_a_refused_key_pauses_sending_with_one_warning(
     assert len(gateway.requests) == requests
     assert len(caplog.records) == 1
     assert tracer.stats().dropped[DropReason.UNAUTHORIZED] >= 1
-    monkeypatch.setattr(tracer._pipeline._sender._courier, "_paused_until", 0.0)
+    monkeypatch.setattr(tracer._pipeline._exporter._sender._delivery, "_paused_until", 0.0)
     assert tracer.flush(30).complete
     assert len(gateway.of_kind("run_finished")) >= 1
 
@@ -249,10 +251,10 @@ def test_shutdown_with_the_gateway_away_says_what_is_lost(new_tracer: NewTracer,
 
 def test_backoff_is_fully_jittered_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Any wait from nothing to a bound that doubles up to its maximum."""
-    monkeypatch.setattr(_courier, "BACKOFF_FIRST_S", 0.5)
-    monkeypatch.setattr(_courier, "BACKOFF_MAX_S", 30.0)
-    monkeypatch.setattr(_courier, "random_below", lambda: 1.0)
-    assert [_courier.backoff_s(failures) for failures in (0, 1, 2, 5, 6, 7, 1_000)] == [0.5, 1, 2, 16, 30, 30, 30]
+    monkeypatch.setattr(delivery, "BACKOFF_FIRST_S", 0.5)
+    monkeypatch.setattr(delivery, "BACKOFF_MAX_S", 30.0)
+    monkeypatch.setattr(delivery, "random_below", lambda: 1.0)
+    assert [delivery.backoff_s(failures) for failures in (0, 1, 2, 5, 6, 7, 1_000)] == [0.5, 1, 2, 16, 30, 30, 30]
 
 
 def test_errors_inside_the_sender_are_counted_and_survived(
@@ -260,9 +262,8 @@ def test_errors_inside_the_sender_are_counted_and_survived(
 ) -> None:
     """A bug in sending drops that batch as `internal`; the next one is sent."""
     tracer = new_tracer(flush_interval_s=60)
-    courier = tracer._pipeline._sender._courier
     with monkeypatch.context() as patch:
-        patch.setattr(courier, "_connect", lambda: 1 / 0)
+        patch.setattr(tracer._pipeline._exporter._sender._delivery, "_connect", lambda: 1 / 0)
         one_run(tracer)
         assert tracer.flush(30).complete
     assert tracer.stats().dropped == {DropReason.INTERNAL: 3}
@@ -278,15 +279,15 @@ def test_a_sender_thread_that_died_is_started_again(
 ) -> None:
     """Noticed at the next event, counted, nothing lost that was queued."""
     tracer = new_tracer()
-    sender = tracer._pipeline._sender
+    sender = tracer._pipeline._exporter._sender
 
     def die(*_: object) -> None:
         raise SystemExit
 
     with monkeypatch.context() as patch:
-        patch.setattr(sender, "_attend", die)
+        patch.setattr(sender, "_send_waiting", die)
         one_run(tracer)
-        wait_until(lambda: tracer._pipeline._queue.unattended)
+        wait_until(lambda: tracer._pipeline._exporter.queue.unattended)
     one_run(tracer)
     assert tracer.flush(30).complete
     assert len(gateway.of_kind("run_finished")) == 2

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from agenttracer import AgentTracer, _segment
-from agenttracer._batch import Parcel
-from agenttracer._spool import DIRECTORY, Spool
+from agenttracer import AgentTracer
+from agenttracer._events.encode import EncodedEvent
+from agenttracer._spool import segment
+from agenttracer._spool.directory import DIRECTORY, SpoolDirectory
+from agenttracer._spool.recovery import Recovery
+from agenttracer._spool.spool import Spool
 from agenttracer.wire.vocabulary import DropReason
 from tests.unit.sdk.fake_gateway import FakeGateway, NewTracer, Reply, WaitUntil
 from tests.unit.sdk.spools import segments
-from tests.unit.sdk.test_lifecycle import dead_url, fork
+from tests.unit.sdk.test_process_lifecycle import dead_url, fork
 
 
 def one_run(tracer: AgentTracer, steps: int = 1) -> None:
@@ -50,11 +53,12 @@ def test_the_directory_is_bounded(new_tracer: NewTracer, gateway: FakeGateway, t
     """A full spool takes nothing more, the queue drops as always, every event is counted, and it goes on when there is room."""
     gateway.always = Reply(status=503)
     tracer = new_tracer(spool_dir=tmp_path, spool_max_bytes=1024 * 1024, queue_max_events=500)
+    exporter = tracer._pipeline._exporter
     for _ in range(200):
         one_run(tracer, steps=100)
         if tracer.stats().dropped:
             break
-        wait_until(lambda: tracer._pipeline._queue.waiting == 0 or not tracer._pipeline._handover.spool.has_room)
+        wait_until(lambda: exporter.queue.waiting == 0 or not exporter._spool_delivery._spool.has_room)
     assert tracer.stats().dropped[DropReason.QUEUE_FULL] > 0
     assert sum(path.stat().st_size for path in segments(tmp_path)) <= 1024 * 1024
     assert tracer.stats().spool_failures == 0
@@ -85,7 +89,7 @@ def test_a_full_disk_switches_the_spool_off(
             return real(descriptor, frames[:written])
         raise OSError(errno.ENOSPC, "no space")
 
-    monkeypatch.setattr(_segment.os, "write", write)
+    monkeypatch.setattr(segment.os, "write", write)
     with caplog.at_level(logging.WARNING, logger="agenttracer"):
         for _ in range(3):
             one_run(tracer, steps=3)
@@ -126,8 +130,8 @@ def test_a_refused_key_leaves_events_in_the_spool(
     one_run(tracer, steps=98)
     wait_until(lambda: tracer.stats().spooled == 100)
     gateway.always = Reply(status=status)
-    courier = tracer._pipeline._sender._courier
-    wait_until(lambda: courier.paused)
+    delivery = tracer._pipeline._exporter._sender._delivery
+    wait_until(lambda: delivery.paused)
     refused = len(gateway.requests)
     one_run(tracer, steps=48)
     wait_until(lambda: tracer.stats().spooled == 150)
@@ -135,7 +139,7 @@ def test_a_refused_key_leaves_events_in_the_spool(
     stats = tracer.stats()
     assert (stats.emitted, stats.pending, stats.dropped, len(gateway.requests)) == (150, 150, {}, refused)
     gateway.always = None
-    courier._paused_until = 0.0
+    delivery._paused_until = 0.0
     assert tracer.flush(30).complete
     assert tracer.stats().accepted == len({(event["run_id"], event["seq"]) for event in gateway.events}) == 150
 
@@ -149,7 +153,7 @@ def test_what_is_no_segment_is_left_alone(new_tracer: NewTracer, gateway: FakeGa
     one_run(tracer)
     assert tracer.flush(30).complete
     assert tracer.stats().spool_failures == 0
-    assert tracer._pipeline._handover.spool.writable
+    assert tracer._pipeline._exporter._spool_delivery._directory.writable
     assert strays[0].is_dir()
     assert strays[1].is_symlink()
 
@@ -159,14 +163,14 @@ def test_a_disk_without_locks_costs_no_descriptors(tmp_path: Path, monkeypatch: 
     (tmp_path / DIRECTORY).mkdir(mode=0o700)
     (tmp_path / DIRECTORY / "0.segment").write_text("")
     opened: set[int] = set()
-    monkeypatch.setattr(_segment.fcntl, "flock", no_locks)
-    monkeypatch.setattr(_segment.os, "open", lambda *given, real=os.open: opened.add(made := real(*given)) or made)
-    monkeypatch.setattr(_segment.os, "close", lambda made, real=os.close: opened.remove(made) or real(made))
-    spool = Spool(str(tmp_path), max_bytes=2**22, producer=b"{}", name="name")
-    assert spool.adopt(max_events=1) is None
-    assert spool.append([Parcel("run", b"{}", None, counted=True)]) != []
+    monkeypatch.setattr(segment.fcntl, "flock", no_locks)
+    monkeypatch.setattr(segment.os, "open", lambda *given, real=os.open: opened.add(made := real(*given)) or made)
+    monkeypatch.setattr(segment.os, "close", lambda made, real=os.close: opened.remove(made) or real(made))
+    directory = SpoolDirectory(str(tmp_path), max_bytes=2**22, recipient=lambda: "recipient", owner="owner")
+    assert Recovery(directory).next_batch(max_events=1) is None
+    assert Spool(directory, producer=lambda: b"{}").append([EncodedEvent("run", b"{}", None, counted=True)]) != []
     assert opened == set()
-    assert spool.failures >= 1
+    assert directory.failures >= 1
 
 
 def no_locks(*_: object) -> None:
@@ -215,8 +219,8 @@ def test_a_forked_child_leaves_the_parents_segments(
 
 def rushed(tracer: AgentTracer) -> bool:
     """Not the ten seconds between two looks for what the dead left."""
-    tracer._pipeline._handover.spool._look_at = 0.0
-    tracer._pipeline._patience.bell.ring()
+    tracer._pipeline._exporter._spool_delivery._recovery._look_at = 0.0
+    tracer._pipeline._exporter._waiter.wakeup.set()
     return False
 
 

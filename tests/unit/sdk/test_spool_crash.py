@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from agenttracer import AgentTracer
-from agenttracer._segment import framed
-from tests.unit.sdk.fake_gateway import FakeGateway, NewTracer, Reply, WaitUntil
+from agenttracer._spool.segment import frame_record
+from tests.unit.sdk.fake_gateway import FakeGateway, NewTracer, Reply, WaitUntil, losses
 from tests.unit.sdk.spools import killed_after_its_word, records, segments, start
-from tests.unit.sdk.test_lifecycle import dead_url
+from tests.unit.sdk.test_process_lifecycle import dead_url
 from tests.unit.sdk.test_spool import rushed
 
 DIES = """
@@ -140,7 +140,7 @@ def test_nobody_sends_what_was_spooled_for_another(
     with caplog.at_level(logging.WARNING, logger="agenttracer"):
         tracer = new_tracer(spool_dir=tmp_path, **elsewhere)
         one_run(tracer)
-        wait_until(lambda: tracer._pipeline._handover.spool._strangers)
+        wait_until(lambda: caplog.records)
         assert tracer.flush(30).complete
     assert {request.batch["producer"]["agent"] for request in gateway.requests} == {"agent"}
     assert segment in segments(tmp_path)
@@ -178,7 +178,7 @@ def test_a_refused_key_leaves_the_dead_ones_events_on_disk(
     gateway.always = Reply(status=401)
     tracer = new_tracer(spool_dir=tmp_path)
     one_run(tracer)
-    wait_until(lambda: tracer._pipeline._sender._courier.paused)
+    wait_until(lambda: tracer._pipeline._exporter._sender._delivery.paused)
     tracer.shutdown(0.2)
     assert (tracer.stats().adopted, tracer.stats().adopted_lost) == (0, 0)
     gateway.always = None
@@ -190,13 +190,13 @@ def test_a_refused_key_leaves_the_dead_ones_events_on_disk(
 def test_nothing_but_events_comes_out_of_a_segment(
     new_tracer: NewTracer, gateway: FakeGateway, tmp_path: Path, wait_until: WaitUntil
 ) -> None:
-    """What was written into the file by somebody else is rebuilt from the contract or not sent."""
+    """A record of another program is rebuilt from the contract or not sent."""
     die(tmp_path, gateway, runs=1)
     (segment,) = segments(tmp_path)
     event = records(segment)[1]
     forged = [json.dumps({**event, "prompt": "CANARY", "seq": 77}), '{"type": "CANARY"}', "CANARY", '"CANARY"']
     with segment.open("ab") as file:
-        file.writelines(framed(record.encode()) for record in forged)
+        file.writelines(frame_record(record.encode()) for record in forged)
     tracer = adopted(new_tracer, tmp_path, wait_until)
     wait_until(lambda: tracer.stats().adopted == 11)
     assert tracer.stats().adopted_lost == 3
@@ -229,7 +229,7 @@ def test_what_could_not_be_flushed_at_exit_stays_in_the_spool(
     process = start("one_run(steps=98)", AGENTTRACER_API_URL=gateway.url, AGENTTRACER_SPOOL_DIR=str(tmp_path))
     _, errors = process.communicate(timeout=60)
     gateway.always = None
-    assert errors == "agenttracer: 100 events of dying could not be sent before the end; 100 of them wait in the spool\n"
+    assert losses(errors) == ["agenttracer: 100 events of dying could not be sent before the end; 100 of them wait in the spool"]
     tracer = adopted(new_tracer, tmp_path, wait_until)
     wait_until(lambda: tracer.stats().adopted == 100)
 
@@ -284,7 +284,7 @@ def test_exit_is_bounded_however_much_waits_for_the_spool(gateway: FakeGateway, 
     process = start(
         """
         import os, time
-        from agenttracer import _segment
+        from agenttracer._spool import segment
         one_run()
         until_spooled(3)
         slow = sys.stdin.readline().strip() == "slow"
@@ -296,7 +296,7 @@ def test_exit_is_bounded_however_much_waits_for_the_spool(gateway: FakeGateway, 
                 writing.append(given)
                 time.sleep(60 if slow else 0.1)
                 return os.write(*given)
-        _segment.os = Disk()
+        segment.os = Disk()
         one_run(5 if slow else 50_000)
         while slow and not writing:
             time.sleep(0.01)
@@ -316,8 +316,8 @@ def test_exit_is_bounded_however_much_waits_for_the_spool(gateway: FakeGateway, 
     over = time.monotonic()
     _, errors = process.communicate(timeout=60)
     assert time.monotonic() - over < 20  # a third of what the disk takes, at the most
-    line = r"agenttracer: (\d+) events of dying could not be sent before the end; (\d+) of them wait in the spool\n"
-    said = re.fullmatch(line, errors)
+    line = r"agenttracer: (\d+) events of dying could not be sent before the end; (\d+) of them wait in the spool"
+    said = re.fullmatch(line, "\n".join(losses(errors)))
     assert said is not None, errors
     total, kept = map(int, said.groups())
     assert 3 <= kept < total == (10 if disk == "slow" else 50_005)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agenttracer import AgentTracer, MisfitError
-from agenttracer._traceparent import Origin, formatted, parsed
+from agenttracer._events.traceparent import Origin, formatted, parsed
 from agenttracer.wire.events import Event, RunStarted
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"

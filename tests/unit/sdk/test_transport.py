@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from agenttracer._transport import Transport
+from agenttracer._export.transport import Transport
 from tests.unit.sdk.fake_gateway import FakeGateway, Reply
 
 RawServer = Callable[[Callable[[socket.socket], None]], int]
@@ -89,7 +89,7 @@ def test_without_zstd_bodies_are_gzipped() -> None:
     program = """
         import sys
         sys.modules["backports.zstd"] = sys.modules["compression.zstd"] = None
-        from agenttracer._transport import ENCODINGS
+        from agenttracer._export.transport import ENCODINGS
         print(*(encoding.name for encoding in ENCODINGS))
     """
     done = subprocess.run(

@@ -120,3 +120,18 @@ def test_what_is_no_json_is_refused(body: bytes) -> None:
     """Cut off, not UTF-8, a lone surrogate, absurdly deep: an error of the contract, never another."""
     with pytest.raises(ContractError):
         codec.read_record(body)
+
+
+@pytest.mark.parametrize("placeholder", ["__invalid__", "__redacted__", "__other__"])
+def test_a_placeholder_stands_for_a_required_name_alone(placeholder: str) -> None:
+    """A batch with one where a name may be absent is not flawless: nobody could read the record that it would become."""
+    event = {
+        "type": "run_started",
+        "run_id": "019ab0de-7c1e-7000-8000-000000000001",
+        "seq": 0,
+        "started_at": 1_768_469_400_000_000,
+    }
+    batch = {"v": "1.1", "producer": {"id": "p", "agent": placeholder, "agent_version": "1"}, "events": [event]}
+    assert codec.read_batch(json.dumps(batch).encode()) is not None
+    batch["producer"] = {"id": "p", "agent": "a", "agent_version": "1", "sdk": placeholder}
+    assert codec.read_batch(json.dumps(batch).encode()) is None

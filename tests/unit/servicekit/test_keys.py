@@ -2,16 +2,22 @@
 
 import re
 import string
+import time
 from collections.abc import Sequence
 
 import pytest
+from prometheus_client import CollectorRegistry, Counter
 
 from agenttracer.wire import form
-from servicekit import keys as keys_module
-from servicekit.access import Access, Refusal, is_loopback
-from servicekit.key_ring import KeyRing
-from servicekit.keys import Caller, Pepper, Scope, StoredKey, id_of, new_key, recognise
-from servicekit.testing import PEPPER, MemoryKeys, ring_of
+from servicekit.auth import keys as keys_module
+from servicekit.auth.authenticate import Authenticator, is_loopback
+from servicekit.auth.errors import ForbiddenError, UnauthenticatedError
+from servicekit.auth.key_cache import KeyCache
+from servicekit.auth.keys import Caller, Pepper, Scope, StoredKey, id_of, new_key, recognise
+from servicekit.auth.refusals import KeyRefusals, Refusal, RefusalReason
+from servicekit.http.errors import HttpError
+from servicekit.logs import Log
+from servicekit.testing import PEPPER, MemoryKeys, cache_of
 
 pytestmark = pytest.mark.anyio
 Headers = list[tuple[bytes, bytes]]
@@ -27,10 +33,19 @@ def bearer(key: str) -> Headers:
     return [(b"host", b"gateway"), (b"authorization", b"Bearer " + key.encode())]
 
 
-async def door(keys: MemoryKeys, *, anonymous_project: str | None = None) -> tuple[Access, KeyRing]:
-    ring = ring_of(keys)
+def refusal(access: Authenticator, headers: Headers) -> type[HttpError] | None:
+    """The error that these headers are answered with; None where they are let in."""
+    try:
+        access.caller(headers)
+    except HttpError as error:
+        return type(error)
+    return None
+
+
+async def authenticator(keys: MemoryKeys, *, anonymous_project: str | None = None) -> tuple[Authenticator, KeyCache]:
+    ring = cache_of(keys)
     await ring.refresh()
-    return Access(ring, scope=Scope.INGEST, anonymous_project=anonymous_project), ring
+    return Authenticator(ring, scope=Scope.INGEST, anonymous_project=anonymous_project, again="ask again"), ring
 
 
 def test_a_key_is_random_and_url_safe_and_no_name() -> None:
@@ -77,7 +92,7 @@ def test_the_same_work_for_whatever_is_offered(monkeypatch: pytest.MonkeyPatch, 
     text = store.create(Scope.INGEST)
     monkeypatch.setattr(Pepper, "digest", counted)
     monkeypatch.setattr(keys_module.hmac, "compare_digest", compared)
-    found = recognise(mangle(text), store.keys, pepper=PEPPER, now=0.0)  # type: ignore[operator]  # one of the functions above
+    found = recognise(mangle(text), store.keys, peppers=[PEPPER], now=0.0)  # type: ignore[operator]  # one of the functions above
     assert (found is None) == (mangle(text) != text)  # type: ignore[operator]  # likewise
     assert done == [("digest", 48), ("compare", 32)]
 
@@ -86,15 +101,15 @@ def test_a_key_ends_when_it_says() -> None:
     """To the second, between two refreshes too."""
     store = MemoryKeys()
     text = store.create(Scope.READ, expires_at=100.0)
-    assert recognise(text, store.keys, pepper=PEPPER, now=99.9) == store.keys[id_of(text) or ""].caller
-    assert recognise(text, store.keys, pepper=PEPPER, now=100.0) is None
+    assert recognise(text, store.keys, peppers=[PEPPER], now=99.9) == store.keys[id_of(text) or ""].caller
+    assert recognise(text, store.keys, peppers=[PEPPER], now=100.0) is None
 
 
 async def test_either_header_opens() -> None:
     """Bearer in any case of letters, or X-Api-Key."""
     keys = MemoryKeys()
     text = keys.create(Scope.INGEST, project="shop")
-    access, _ = await door(keys)
+    access, _ = await authenticator(keys)
     for headers in (bearer(text), [(b"authorization", b"bearer  " + text.encode())], [(b"x-api-key", text.encode())]):
         assert access.caller(headers) == Caller(project="shop", key_id=id_of(text) or "", scopes=frozenset({Scope.INGEST}))
 
@@ -103,9 +118,9 @@ async def test_two_credentials_open_nothing() -> None:
     """Which of them would count is not for us to guess."""
     keys = MemoryKeys()
     text = keys.create(Scope.INGEST).encode()
-    access, _ = await door(keys, anonymous_project="default")
+    access, _ = await authenticator(keys, anonymous_project="default")
     for second in ((b"x-api-key", text), (b"authorization", b"Bearer " + text), (b"authorization", b"Basic eDp5")):
-        assert access.caller([*LOOPBACK, (b"authorization", b"Bearer " + text), second]) is Refusal.UNAUTHENTICATED
+        assert refusal(access, [*LOOPBACK, (b"authorization", b"Bearer " + text), second]) is UnauthenticatedError
 
 
 @pytest.mark.parametrize(
@@ -121,9 +136,9 @@ async def test_two_credentials_open_nothing() -> None:
 )
 async def test_a_wrong_key_is_refused_where_none_would_do(offered: Headers) -> None:
     """A slip in the key must not turn into anonymous access."""
-    access, _ = await door(MemoryKeys(), anonymous_project="default")
+    access, _ = await authenticator(MemoryKeys(), anonymous_project="default")
     assert access.caller(LOOPBACK) == Caller(project="default", key_id="anonymous", scopes=frozenset({Scope.INGEST}))
-    assert access.caller([*LOOPBACK, *offered]) is Refusal.UNAUTHENTICATED
+    assert refusal(access, [*LOOPBACK, *offered]) is UnauthenticatedError
 
 
 @pytest.mark.parametrize(
@@ -131,9 +146,9 @@ async def test_a_wrong_key_is_refused_where_none_would_do(offered: Headers) -> N
 )
 async def test_anonymous_callers_use_a_loopback_name(host: str, passes: bool) -> None:  # noqa: FBT001 - a parameter of the test
     """A page whose own name was made to resolve to this machine sends that name."""
-    access, _ = await door(MemoryKeys(), anonymous_project="default")
-    assert (access.caller([(b"host", host.encode())]) is Refusal.UNAUTHENTICATED) != passes
-    assert access.caller([]) is Refusal.UNAUTHENTICATED
+    access, _ = await authenticator(MemoryKeys(), anonymous_project="default")
+    assert refusal(access, [(b"host", host.encode())]) is (None if passes else UnauthenticatedError)
+    assert refusal(access, []) is UnauthenticatedError
 
 
 @pytest.mark.parametrize(
@@ -147,11 +162,11 @@ def test_loopback(host: str, loopback: bool) -> None:  # noqa: FBT001 - a parame
 async def test_a_good_key_for_something_else_is_forbidden() -> None:
     """Scopes do not include each other, admin neither."""
     keys = MemoryKeys()
-    access, ring = await door(keys)
+    access, ring = await authenticator(keys)
     for scope in (Scope.READ, Scope.ADMIN):
         text = keys.create(scope)
         await ring.refresh()
-        assert access.caller(bearer(text)) is Refusal.FORBIDDEN
+        assert refusal(access, bearer(text)) is ForbiddenError
 
 
 class Elsewhere(MemoryKeys):
@@ -165,6 +180,122 @@ async def test_keys_of_another_pepper_are_said_in_the_log(caplog: pytest.LogCapt
     """They open nothing, and the log says why nothing does."""
     keys = Elsewhere()
     text = keys.create(Scope.INGEST)
-    access, _ = await door(keys)
-    assert access.caller(bearer(text)) is Refusal.UNAUTHENTICATED
+    access, _ = await authenticator(keys)
+    assert refusal(access, bearer(text)) is UnauthenticatedError
     assert "keys_of_another_pepper" in caplog.text
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", [b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"])
+async def test_a_proxy_lets_nobody_in_without_a_key(name: bytes) -> None:
+    """What it passes on may come from anywhere, although it connects from this machine."""
+    access, _ = await authenticator(MemoryKeys(), anonymous_project="default")
+    assert refusal(access, [*LOOPBACK, (name, b"anything")]) is UnauthenticatedError
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "hosts",
+    [
+        [],
+        [b"127.0.0.1", b"127.0.0.1"],
+        [b"127.0.0.1:evil"],
+        [b"127.0.0.1:80:81"],
+        [b"[::1]evil"],
+        [b"[::1"],
+        [b"localhost evil"],
+        [b"evil@localhost"],
+        [b"localhost:123456"],
+    ],
+)
+async def test_a_host_header_has_exactly_its_form(hosts: list[bytes]) -> None:
+    """One header with a name and perhaps a port; whatever only begins like this machine's name is another's."""
+    access, _ = await authenticator(MemoryKeys(), anonymous_project="default")
+    assert refusal(access, [(b"host", host) for host in hosts]) is UnauthenticatedError
+
+
+@pytest.mark.anyio
+async def test_refusals_are_told_by_reason_and_key_id() -> None:
+    """Who offers what is heard of: the id of a key that exists, nothing of one that does not, and never a secret."""
+    keys, told, now = MemoryKeys(), [], time.time()
+    good, reading = keys.create(Scope.INGEST), keys.create(Scope.READ)
+    expired = keys.create(Scope.INGEST, expires_at=now + 60)
+    ring = KeyCache(
+        keys, peppers=[PEPPER], refresh_s=60, stale_max_s=60, log=Log("test"), wall_clock=lambda: now + (60 if told else 0)
+    )
+    await ring.refresh()
+    access = Authenticator(
+        ring, scope=Scope.INGEST, anonymous_project=None, again="ask again", refused=lambda *said: told.append(said)
+    )
+    unknown = new_key(PEPPER).text
+    wrong = good[:-1] + ("a" if good[-1] != "a" else "b")
+    for key in (good, wrong, reading, expired, unknown, "canary"):
+        refusal(access, bearer(key))
+    refusal(access, [(b"host", b"gateway")])
+    refusal(access, [*bearer(good), (b"x-api-key", good.encode())])
+    assert told == [
+        (RefusalReason.WRONG_SECRET, id_of(good)),
+        (RefusalReason.WRONG_SCOPE, id_of(reading)),
+        (RefusalReason.EXPIRED, id_of(expired)),
+        (RefusalReason.UNKNOWN, None),
+        (RefusalReason.MALFORMED, None),
+        (RefusalReason.NO_KEY, None),
+        (RefusalReason.SEVERAL_KEYS, None),
+    ]
+
+
+def test_a_refused_key_is_counted_each_time_and_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    """A client that goes on trying fills no log; another key, and the next minute, have lines of their own."""
+    registry, times = CollectorRegistry(), iter((0.0, 0.0, 1.0, 1.0, 61.0, 61.0))
+    counter = Counter("refused_total", "Refused.", ["reason"], registry=registry)
+    noted: list[Refusal] = []
+    refusals = KeyRefusals(Log("test"), counter, note=noted.append, clock_s=lambda: next(times))
+    for _ in range(3):
+        for key_id in ("abcdefghijkl", "mnopqrstuvwx"):
+            refusals.refused(RefusalReason.WRONG_SECRET, key_id)
+    assert registry.get_sample_value("refused_total", {"reason": "wrong_secret"}) == len(noted) == 6
+    assert len(caplog.records) == 4
+
+
+@pytest.mark.anyio
+async def test_refusals_are_noted_once_a_minute_with_their_number() -> None:
+    """Whatever waits meanwhile is kept, also while the store is away; kinds without end are not told apart by key."""
+    keys, now = MemoryKeys(), [0.0]
+    ring = KeyCache(keys, peppers=[PEPPER], refresh_s=60, stale_max_s=60, log=Log("test"), monotonic=lambda: now[0])
+    for _ in range(3):
+        ring.note_refusal((RefusalReason.WRONG_SCOPE, "abcdefghijkl"))
+    await ring.refresh()
+    assert keys.refused == {(RefusalReason.WRONG_SCOPE, "abcdefghijkl"): 3}
+    for number in range(1_500):
+        ring.note_refusal((RefusalReason.WRONG_SECRET, f"key{number:09d}"))
+    await ring.refresh()
+    assert keys.refused.total() == 3
+    now[0], keys.away = 61.0, True
+    await ring.refresh()
+    keys.away = False
+    await ring.refresh()
+    assert keys.refused.total() == 1_503
+    assert keys.refused[RefusalReason.WRONG_SECRET, None] == 500
+    ring.note_refusal((RefusalReason.NO_KEY, None))
+    await ring.start()
+    await ring.close()
+    assert keys.refused[RefusalReason.NO_KEY, None] == 1
+
+
+@pytest.mark.anyio
+async def test_keys_of_the_former_pepper_stay_good() -> None:
+    """While clients change over both are; with the new pepper alone, the old key is refused, and the reason said."""
+    former, keys = Pepper("the pepper of before, which is long enough"), MemoryKeys()
+    old = new_key(former)
+    caller = Caller(project="default", key_id=old.key_id, scopes=frozenset({Scope.INGEST}))
+    keys.keys[old.key_id] = StoredKey(caller=caller, secret_hash=old.secret_hash, pepper_id=former.id)
+    new = keys.create(Scope.INGEST)
+    both, alone = (
+        KeyCache(keys, peppers=peppers, refresh_s=60, stale_max_s=60, log=Log("test")) for peppers in ([PEPPER, former], [PEPPER])
+    )
+    for ring in (both, alone):
+        await ring.refresh()
+        assert ring.find(new) is not None
+    assert both.find(old.text) == caller
+    assert alone.find(old.text) is None
+    assert alone.why_unknown(old.text) == (RefusalReason.OTHER_PEPPER, old.key_id)

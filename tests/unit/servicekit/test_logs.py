@@ -3,11 +3,15 @@
 import errno
 import json
 import logging
+import re
 import socket
 import time
+from pathlib import Path
 
 import pytest
+import uvicorn
 
+from servicekit import logs
 from servicekit.logs import ContentFreeFormatter, Log, configure
 
 CANARY = "please keep this to yourself"
@@ -19,11 +23,28 @@ def _line(name: str, message: object, *args: object, **extra: object) -> dict:
     return json.loads(ContentFreeFormatter().format(record))
 
 
-def test_a_librarys_message_is_its_template_or_its_position() -> None:
-    """Arguments are never filled in, and a message that came filled is not repeated."""
-    assert _line("lib", "failed for %s", CANARY)["event"] == "failed for %s"
-    assert _line("lib", f"failed for {CANARY}")["event"] == "library.py:7"
-    assert _line("lib", ValueError(CANARY))["event"] == "library.py:7"
+def test_a_librarys_message_is_an_event_and_its_position() -> None:
+    """The event is made from the template. Arguments are never filled in, and a message that came filled is not repeated."""
+    for message, args, event in (
+        ("Failed for %s: %(name)-8.3f, %d%%.", (CANARY,), "failed_for"),
+        ("%s", (CANARY,), "library_message"),
+        (f"failed for {CANARY}", (), "library_message"),
+        (ValueError(CANARY), (), "library_error"),
+    ):
+        line = _line("lib", message, *args)
+        assert (line["event"], line["where"]) == (event, "library.py:7")
+        assert CANARY not in json.dumps(line)
+
+
+@pytest.mark.parametrize("message", logs._UVICORN)
+def test_uvicorns_messages_are_known(message: str) -> None:
+    """Each of them that has an event name of its own is in uvicorn's source, as it stands there."""
+    line = _line("uvicorn.error", message)
+    assert re.fullmatch("[a-z]+(_[a-z]+)+", line["event"])
+    folder = Path(uvicorn.__file__).parent
+    sources = [(folder / name).read_text() for name in ("server.py", "lifespan/on.py", "protocols/http/httptools_impl.py")]
+    said = message.partition("%s://")[0] or message
+    assert any(repr(said)[1:-1] in source or said.replace("\n", "\\n") in source for source in sources)
 
 
 def test_an_exception_is_its_class_and_positions() -> None:

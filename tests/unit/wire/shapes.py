@@ -8,12 +8,24 @@ from hypothesis import strategies as st
 from agenttracer.wire import events as e
 from agenttracer.wire.envelope import Producer, Record
 from agenttracer.wire.form import names_content
-from agenttracer.wire.vocabulary import RESERVED_NAMES, DropReason, FailureType, RunEnd, StepKind, StepStatus
+from agenttracer.wire.vocabulary import (
+    RESERVED_NAMES,
+    DropReason,
+    EndReason,
+    FailureType,
+    RunEnd,
+    RunKind,
+    StepKind,
+    StepStatus,
+)
 
 _NAME_TAIL = string.ascii_letters + string.digits + "_.:/+-"
 _RUN = "01234567-89ab-7cde-8f01-23456789abcd"
 
-names = st.builds(str.__add__, st.sampled_from(string.ascii_letters + string.digits), st.text(_NAME_TAIL, max_size=63))
+pseudonyms = st.integers(0, 2**40 - 1).map("~{:010x}".format)
+names = pseudonyms | st.builds(
+    str.__add__, st.sampled_from(string.ascii_letters + string.digits), st.text(_NAME_TAIL, max_size=63)
+)
 required_names = names | st.sampled_from(sorted(RESERVED_NAMES))
 codes = st.builds(
     str.__add__, st.sampled_from(string.ascii_lowercase), st.text(string.ascii_lowercase + "_0123456789", max_size=63)
@@ -50,6 +62,22 @@ evidence = st.builds(
     retry_after_s=_optional(counts),
 )
 attempts = st.integers(1, 10_000)
+fingerprints = st.integers(0, 2**128 - 1).map("{:032x}".format)
+statuses = st.integers(100, 599)
+returned_errors = st.builds(
+    e.ReturnedError,
+    code=_optional(codes),
+    http_status=_optional(statuses),
+    exit_status=_optional(st.integers(-(2**31), 2**31 - 1)),
+    error_class=_optional(names),
+)
+executions = st.builds(
+    e.AgentExecution,
+    name=required_names,
+    version=_optional(required_names),
+    end_reason=_optional(st.sampled_from(EndReason)),
+)
+costs = st.builds(e.Cost, nano=st.integers(0, e.NANO_MAX), currency=st.text(string.ascii_uppercase, min_size=3, max_size=3))
 
 
 def events_of(run_id: st.SearchStrategy[str] = run_ids) -> st.SearchStrategy[e.Event]:
@@ -63,6 +91,8 @@ def events_of(run_id: st.SearchStrategy[str] = run_ids) -> st.SearchStrategy[e.E
             parent_run_id=_optional(run_ids),
             parent_step_id=_optional(step_ids),
             abandon_after_s=_optional(st.integers(1, 31 * 86_400)),
+            session_digest=_optional(fingerprints),
+            kind=st.sampled_from(RunKind),
             metadata=metadata,
         ),
         st.builds(
@@ -79,6 +109,12 @@ def events_of(run_id: st.SearchStrategy[str] = run_ids) -> st.SearchStrategy[e.E
             attempt=attempts,
             evidence=_optional(evidence),
             cause_step_id=_optional(step_ids),
+            work_digest=_optional(step_ids),
+            returned_error=_optional(returned_errors),
+            agent=_optional(executions),
+            cost=_optional(costs),
+            session_digest=_optional(fingerprints),
+            redacted=_optional(st.integers(1, 10_000)),
             metadata=metadata,
         ),
         st.builds(
@@ -92,7 +128,7 @@ def events_of(run_id: st.SearchStrategy[str] = run_ids) -> st.SearchStrategy[e.E
             step_id=_optional(step_ids),
             attempt=_optional(attempts),
             message_chars=_optional(counts),
-            message_fingerprint=_optional(st.integers(0, 2**128 - 1).map("{:032x}".format)),
+            message_fingerprint=_optional(fingerprints),
             evidence=_optional(evidence),
         ),
         st.builds(
@@ -104,6 +140,8 @@ def events_of(run_id: st.SearchStrategy[str] = run_ids) -> st.SearchStrategy[e.E
             emitted=counts,
             evidence=_optional(evidence),
             cause_step_id=_optional(step_ids),
+            end_reason=_optional(st.sampled_from(EndReason)),
+            parent_step_id=_optional(step_ids),
         ),
         st.builds(e.RunHeartbeat, run_id=run_id, at=times),
         st.builds(e.EventsDropped, run_id=run_id, reason=st.sampled_from(DropReason), total=counts),

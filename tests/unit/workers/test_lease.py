@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from stream_workers.batch import Topic
 from stream_workers.errors import FencedError, TransientStoreError
-from stream_workers.lease import Leases
-from stream_workers.metrics import Metrics
-from stream_workers.store import Taken
+from stream_workers.metrics import WorkerMetrics
+from stream_workers.store.batch import Topic
+from stream_workers.store.lease import Leases
+from stream_workers.store.store import Taken
 from stream_workers.testing import MemoryStore
 
 TOPIC = Topic("t", uuid.UUID(int=3))
@@ -24,7 +24,7 @@ class _Clock:
 
 
 def _leases(store: MemoryStore, owner: str = "one", clock: _Clock | None = None) -> Leases:
-    return Leases(store, TOPIC, Metrics(), owner=owner, clock_s=clock or _Clock())
+    return Leases(store, TOPIC, WorkerMetrics(), owner=owner, clock_s=clock or _Clock())
 
 
 def test_an_epoch_is_taken_once_an_assignment() -> None:

@@ -6,8 +6,8 @@ import math
 import pytest
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
-from stream_workers.metrics import Metrics
-from stream_workers.topic_retention import Retention, RetentionGuard
+from stream_workers.kafka.topic_retention import Retention, RetentionGuard
+from stream_workers.metrics import WorkerMetrics
 
 NOW_S = 1_000_000.0
 HOUR_S = 3_600.0
@@ -25,12 +25,12 @@ class _Topic:
         return self.answer
 
 
-def _guard(topic: _Topic) -> tuple[RetentionGuard, Metrics]:
-    metrics = Metrics()
+def _guard(topic: _Topic) -> tuple[RetentionGuard, WorkerMetrics]:
+    metrics = WorkerMetrics()
     return RetentionGuard(topic, metrics, alarm_share=0.25, clock_s=lambda: NOW_S), metrics
 
 
-def _shown(metrics: Metrics, name: str) -> dict[str, float]:
+def _shown(metrics: WorkerMetrics, name: str) -> dict[str, float]:
     return {
         sample.labels.get("partition", ""): sample.value
         for family in metrics.registry.collect()

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from agenttracer.wire.envelope import VERSION
 from agenttracer.wire.vocabulary import StepKind
-from producer_gateway.group import Envelope, group
+from producer_gateway.events.record_builder import Envelope, build_records
 from producer_gateway.otlp import decode_json, decode_protobuf
-from producer_gateway.otlp.trace import to_events
+from producer_gateway.otlp.convert import to_events
 from servicekit import codec
 from tests.unit.gateway.batches import NOW_US
 
@@ -27,9 +28,9 @@ def records(file: Path) -> list[Any]:
     traces = to_events(decode(file.read_bytes(), spans_max=1_000))
     assert not traces.rejected
     found = []
-    for checked in traces.checked:
+    for checked in traces.batches:
         envelope = Envelope("default", checked.producer, NOW_US)
-        for each in group(checked.events, envelope=envelope, record_max_bytes=900_000):
+        for each in build_records(checked.events, envelope=envelope, record_max_bytes=900_000):
             assert each.message is not None
             codec.read_record(each.message.value)
             found.append(json.loads(each.message.value))
@@ -43,7 +44,8 @@ def expected(file: Path) -> Path:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_what_a_real_exporter_sent(file: Path) -> None:
     """Each instrumentation's spans become the events that are written down beside them."""
-    assert records(file) == json.loads(expected(file).read_text(encoding="utf-8"))
+    written = json.loads(expected(file).read_text(encoding="utf-8"))
+    assert records(file) == [{**record, "v": VERSION} for record in written]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

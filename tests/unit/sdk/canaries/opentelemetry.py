@@ -41,6 +41,15 @@ _KEYS: Final = (
     "http.target",
     "exception.message",
     "anything",
+    "gen_ai.memory.query.text",
+    "gen_ai.memory.records",
+    "gen_ai.tool.definitions",
+    "gen_ai.evaluation.explanation",
+    "ai.prompt",
+    "ai.response.text",
+    "ai.toolCall.args",
+    "ai.toolCall.result",
+    "url.path",
 )
 _UNFIT: Final = ("gen_ai.request.model", "gen_ai.system", "error.type", "llm.finish_reason")
 _LINKED: Final = SpanContext(trace_id=1, span_id=2, is_remote=True)
@@ -51,7 +60,7 @@ def offer(tracer: AgentTracer, sing: Canaries) -> None:
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(AgentTracerSpanProcessor(tracer))
     spans = provider.get_tracer("test")
-    with spans.start_as_current_span(f"ask {sing.token()}"):
+    with spans.start_as_current_span(f"ask {sing.text()}"):
         said = {key: sing.token() for key in _KEYS} | {key: sing.text() for key in _UNFIT}
         link = Link(_LINKED, {"why": sing.token()})
         with spans.start_as_current_span(sing.text(), attributes=said, links=[link]) as span:

@@ -32,7 +32,7 @@ def test_runs_of_frameworks_arrive_whole(new_tracer: NewTracer, gateway: FakeGat
 
 
 def test_sampling_keeps_the_runs_that_failed(new_tracer: NewTracer, gateway: FakeGateway) -> None:
-    """At a rate of 0 a run that succeeds is held back, and one that fails is told with all its steps."""
+    """At a rate of 0 a run that succeeds is left out, and one that fails is sent with all its steps."""
     tracer = new_tracer(sample_rate=0.0)
     config: RunnableConfig = {"callbacks": [AgentTracerCallbackHandler(tracer)]}
     risky.invoke({"a": 1}, config)

@@ -19,6 +19,7 @@ from langchain_core.tools import ToolException, tool
 from agenttracer import AgentTracer
 from agenttracer.integrations.langchain import AgentTracerCallbackHandler
 from agenttracer.testing import capture_events
+from agenttracer.wire.events import ReturnedError
 from tests.unit.sdk.integrations.seen import Seen
 
 
@@ -161,9 +162,54 @@ def test_a_tool_error_that_becomes_a_message_still_marks_the_step(seen: Seen, co
 
     moody.handle_tool_error = True
     moody.invoke({"type": "tool_call", "id": "1", "name": "moody", "args": {"a": 1}}, config)
-    evidence = seen.step("moody").evidence
-    assert evidence is not None
-    assert evidence.error_code == "tool_error"
+    assert seen.step("moody").evidence is None
+    assert seen.step("moody").returned_error == ReturnedError(code="tool_error")
+    assert (seen.end.status, seen.end.end_reason) == ("partial", "completed")
+
+
+@pytest.mark.parametrize(
+    ("result", "code"),
+    [("Error: 404 Not Found", "not_found"), ({"error": "rate limit exceeded"}, "rate_limited"), ("sunny", None)],
+)
+def test_a_result_that_is_an_error_marks_the_step(seen: Seen, config: RunnableConfig, result: Any, code: str | None) -> None:
+    """Its code is read in memory, and nothing else of it."""
+
+    @tool
+    def forecast(place: str) -> Any:
+        """Say the weather."""
+        return result
+
+    forecast.invoke({"place": "Oslo"}, config)
+    returned = seen.step("forecast").returned_error
+    assert (None if returned is None else returned.code) == code
+    assert seen.step("forecast").status == "ok"
+
+
+def test_calls_of_a_tool_are_told_apart_by_their_arguments(seen: Seen, config: RunnableConfig) -> None:
+    """Equal arguments are the same work, and the next attempt of it; the arguments themselves stay where they are."""
+    answers = iter([ToolException("not today"), 1, 2, 3])
+
+    @tool
+    def moody(place: str) -> int:
+        """Refuse once."""
+        answer = next(answers)
+        if isinstance(answer, ToolException):
+            raise answer
+        return answer
+
+    moody.handle_tool_error = True
+
+    def chain(_: object, config: RunnableConfig) -> int:
+        for place in ("Oslo", "Bergen", "Oslo"):
+            moody.invoke({"type": "tool_call", "id": "1", "name": "moody", "args": {"place": place}}, config)
+        return 0
+
+    RunnableLambda(chain).invoke(0, config)
+    found = [step for step in seen.steps if step.name == "moody"]
+    assert found[0].work_digest == found[2].work_digest != found[1].work_digest
+    assert [step.attempt for step in found] == [1, 1, 2]
+    assert seen.end.status == "success"
+    assert b"Oslo" not in seen.sent()
 
 
 def test_retries_are_attempts_of_one_step(seen: Seen, config: RunnableConfig) -> None:
@@ -192,12 +238,12 @@ def test_of_a_stream_only_the_time_of_its_first_token_is_kept(seen: Seen, config
 
 
 def test_a_stream_that_is_not_read_on_is_no_error(seen: Seen, config: RunnableConfig) -> None:
-    """Leaving the loop early ends step and run well."""
+    """Leaving the loop early is no failure: the run was cancelled."""
     stream = model("one two three").stream("x", config)
     next(stream)
     stream.close()  # type: ignore[attr-defined]  # a generator, typed as an iterator
     assert [step.status for step in seen.steps] == ["ok"]
-    assert seen.end.status == "success"
+    assert (seen.end.status, seen.end.end_reason) == ("partial", "cancelled")
 
 
 def test_parallel_branches_nest_in_their_own_parents(seen: Seen, config: RunnableConfig) -> None:

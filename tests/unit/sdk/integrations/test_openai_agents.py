@@ -142,7 +142,7 @@ def test_a_streamed_run_is_the_same_run(seen: Seen) -> None:
         return len([event async for event in Runner.run_streamed(shipped, "x").stream_events()])
 
     assert asyncio.run(read()) > 5
-    # The shipped test model says nothing of its output, so that calling a tool cannot be told from answering.
+    # The shipped test model says nothing of its output, so calling a tool looks like answering.
     assert [step.kind for step in seen.steps if step.kind != "other"] == ["respond", "tool", "respond"]
     assert seen.end.status == "success"
     seen.assert_whole()

@@ -2,8 +2,8 @@
 
 import pytest
 
-from stream_workers.verify.scope import Scope, run_hash
-from stream_workers.verify.slices import Slices
+from stream_workers.operations.verify.scope import RunSelection, run_hash
+from stream_workers.operations.verify.slices import Slices
 
 
 @pytest.mark.parametrize("memory_bytes", [1 << 30, 1 << 14])
@@ -31,10 +31,10 @@ def test_a_sample_is_the_same_runs_every_time() -> None:
     names = [f"run-{number}" for number in range(20_000)]
 
     def chosen(share: float) -> set[str]:
-        return {name for name in names if Scope(share).has(name, run_hash("p", name))}
+        return {name for name in names if RunSelection(share).has(name, run_hash("p", name))}
 
     assert len(chosen(0.0)) == 0
     assert 150 < len(chosen(0.01)) < 250
     assert chosen(0.01) < chosen(0.1)
     assert chosen(1.0) == set(names)
-    assert [name for name in names if Scope(0.0, "run-7").has(name, run_hash("p", name))] == ["run-7"]
+    assert [name for name in names if RunSelection(0.0, "run-7").has(name, run_hash("p", name))] == ["run-7"]

@@ -1,1 +1,0 @@
-"""Runs the parts together: the local stack, the service processes, topics, and the `agenttracer` command."""

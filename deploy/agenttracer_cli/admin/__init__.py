@@ -1,0 +1,1 @@
+"""Administration of Kafka and PostgreSQL: schema, topics, projects, API keys."""

@@ -1,0 +1,1 @@
+"""PostgreSQL as a process of this machine."""

@@ -1,0 +1,1 @@
+"""What is stored, in a terminal: runs, failures, statistics and comparisons from any query service."""

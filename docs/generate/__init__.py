@@ -1,0 +1,1 @@
+"""Pages and dumps that are written from the code, and held to it by tests."""

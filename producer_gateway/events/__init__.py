@@ -1,0 +1,1 @@
+"""From what a client sent to records: read, checked, bounded, grouped, published."""

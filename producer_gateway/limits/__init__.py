@@ -1,0 +1,1 @@
+"""The limits of one request: rates, bytes, inflated bytes, values, time."""

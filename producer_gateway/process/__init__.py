@@ -1,0 +1,1 @@
+"""One process, or several on a port: start, drain, health pages of each."""

@@ -1,0 +1,1 @@
+"""The routes, what they take and what they answer."""

@@ -1,0 +1,1 @@
+"""Runs as files for other programs: tables, lines of JSON, and traces."""

@@ -1,0 +1,1 @@
+"""Routes whose answers go on: server-sent events."""

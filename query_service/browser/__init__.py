@@ -1,0 +1,1 @@
+"""What the query service does for browsers: it serves the built pages, and signs people in."""

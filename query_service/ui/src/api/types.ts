@@ -1,0 +1,33 @@
+/** The API's own types by short names. They are generated from its OpenAPI document. */
+import type { components } from "./schema";
+
+type Schemas = components["schemas"];
+export type Run = Schemas["RunSchema"];
+export type Runs = Schemas["RunsSchema"];
+export type Step = Schemas["StepSchema"];
+export type Steps = Schemas["StepsSchema"];
+export type Failure = Schemas["FailureSchema"];
+export type Failures = Schemas["FailuresSchema"];
+export type Stats = Schemas["StatsSchema"];
+export type AgentStats = Schemas["AgentStats"];
+export type StepStats = Schemas["StepStats"];
+export type FailureGroup = Schemas["FailureGroupSchema"];
+export type Session = Schemas["BrowserSessionSchema"];
+export type RunStatus = Run["status"];
+export type StepKind = Step["kind"];
+export type Names = Schemas["NamesSchema"];
+export type SeriesAnswer = Schemas["SeriesSchema"];
+export type Agents = Schemas["AgentsSchema"];
+export type Version = Schemas["VersionSchema"];
+export type FailureGroups = Schemas["GroupsSchema"];
+export type GroupOfFailures = FailureGroups["groups"][number];
+export type FailureDetail = Schemas["StorySchema"];
+export type Tree = Schemas["TreeSchema"];
+export type Heatmap = Schemas["HeatmapSchema"];
+export type Comparison = Schemas["ComparisonSchema"];
+export type Measure = Comparison["measures"][number];
+export type Usage = Schemas["UsageSchema"];
+export type TwoRuns = Schemas["TwoRunsSchema"];
+export type Explanation = Schemas["ExplanationSchema"];
+export type SharedAttribute = Explanation["attributes"][number];
+export type Sessions = Schemas["SessionsSchema"];

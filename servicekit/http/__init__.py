@@ -1,0 +1,1 @@
+"""HTTP for every service: the server, bounds on connections, errors and their answers, health pages, TLS."""

@@ -1,0 +1,1 @@
+"""Whether a worker makes progress, and what happens when it does not."""
