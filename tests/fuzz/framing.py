@@ -12,8 +12,8 @@ from typing import Final
 import zstandard
 
 ENCODERS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
-    "gzip": lambda data: gzip.compress(data, 1),
-    "x-gzip": lambda data: gzip.compress(data, 9),
+    "gzip": lambda data: gzip.compress(data, 1, mtime=0),
+    "x-gzip": lambda data: gzip.compress(data, 9, mtime=0),
     "zstd": lambda data: zstandard.ZstdCompressor(level=1).compress(data),
 }
 OTHERS: Final = (

@@ -14,6 +14,7 @@ from tests.support.firewall import native, otlp
 from tests.support.firewall.canaries import Canaries
 from tests.support.firewall.scan import Scanner
 from tests.support.firewall.sent import Sent
+from tests.support.stacks import until
 from tests.ui.conftest import Site
 
 PROJECT = "canaries"
@@ -31,10 +32,18 @@ def sung(site: Site) -> tuple[Canaries, str]:
         for scope in (Scope.INGEST, Scope.READ)
     ]
     with httpx.Client(base_url=site.gateway.url, timeout=30, headers={"authorization": f"Bearer {keys[0]}"}) as client:
+        known(f"{site.gateway.url}/v1/events", keys[0], method="POST")
+        known(f"{site.url}/v1/runs", keys[1], method="GET")
         for each in requests(sing):
             client.request(each.method, each.url, content=each.body, headers=dict(each.headers))
     pipeline.wait_covered(len(pipeline.topic_values()))
     return sing, keys[1]
+
+
+def known(url: str, key: str, *, method: str) -> None:
+    """Wait until a service that was there before the key has read it."""
+    headers = {"authorization": f"Bearer {key}"}
+    until(lambda: httpx.request(method, url, headers=headers).status_code != 401, timeout_s=30, what="the key is known")
 
 
 def requests(sing: Canaries) -> Iterator[Sent]:
